@@ -104,13 +104,13 @@ class _Process:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         self._owner_pid = os.getpid()
-        self.alive_here = True
+        self._kept = True
         atexit.register(self.stop)
 
     @property
     def alive(self) -> bool:
         """Whether it runs and was started by this very process (not by the one that this was forked from)."""
-        return self.alive_here and self._owner_pid == os.getpid()
+        return self._kept and self._owner_pid == os.getpid()
 
     def exchange(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes] | None:
         """Send a request and wait for the reply; None, and the process stopped, when it has died."""
@@ -130,7 +130,7 @@ class _Process:
         atexit.unregister(self.stop)
         if not self.alive:
             return
-        self.alive_here = False
+        self._kept = False
         self._popen.kill()
         self._popen.wait()
         for stream in (self._popen.stdin, self._popen.stdout):

@@ -1,8 +1,8 @@
 """The process that holds espeak-ng (GPL-3): `python -m vita.speech.espeak_process LANGUAGE`.
 
-Started and spoken to by `vita.speech.espeak.Espeak`: requests on stdin, replies on stdout. A message is a JSON header and a payload, each with its length in
-front. Every utterance is spoken in a fork of a library that has not spoken yet, so that the same request gives the same
-samples, and a crash of the library costs one utterance.
+Started and spoken to by `vita.speech.espeak.Espeak`: requests on stdin, replies on stdout, each a JSON header and a
+payload with their lengths in front. Every utterance is spoken in a fork of a library that has not spoken yet, so that
+the same request gives the same samples, and a crash of the library costs one utterance.
 """
 
 from __future__ import annotations
