@@ -1,0 +1,244 @@
+"""Draws scenes of the pocket world with Pillow: any size, aspect ratio, background, font and amount of noise."""
+
+from __future__ import annotations
+
+import math
+import random
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from vita.synth.scenes import Scene, Thing
+
+RGB = tuple[int, int, int]
+COLOUR_RGB: dict[str, RGB] = {
+    "red": (220, 35, 35),
+    "green": (40, 165, 60),
+    "blue": (40, 75, 220),
+    "yellow": (240, 215, 30),
+    "purple": (140, 50, 175),
+    "orange": (248, 138, 25),
+}
+FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "C:/Windows/Fonts")
+_LATIN_FAMILIES = ("dejavu", "liberation", "freefont", "lato", "arial", "times", "courier", "verdana", "georgia")
+
+
+@lru_cache(maxsize=1)
+def font_files() -> tuple[str, ...]:
+    """Upright Latin fonts of this machine; Pillow's own font is always there besides."""
+    found = []
+    for folder in FONT_FOLDERS:
+        for path in sorted(Path(folder).rglob("*.[to]tf")) if Path(folder).is_dir() else ():
+            name = str(path).lower()
+            if any(f in name for f in _LATIN_FAMILIES) and not any(w in name for w in ("italic", "oblique", "hairline", "thin")):
+                found.append(str(path))
+    return tuple(found)
+
+
+@lru_cache(maxsize=512)
+def font(file: str | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font of `size` pixels; None is Pillow's built-in one."""
+    return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
+
+
+def background(rng: random.Random, width: int, height: int) -> tuple[np.ndarray, bool]:
+    """([height, width, 3] float32, dark): plain, graded or textured, light or dark, hardly coloured."""
+    dark = rng.random() < 0.3
+    level = (lambda: rng.uniform(5, 60)) if dark else (lambda: rng.uniform(195, 255))
+
+    def shade() -> np.ndarray:
+        base, tint = level(), rng.choice((0, 0, 8, 16))
+        return np.clip([base + rng.uniform(-tint, tint) for _ in range(3)], 0, 255).astype(np.float32)
+
+    first = shade()
+    draw = rng.random()
+    if draw < 0.45:
+        return np.broadcast_to(first, (height, width, 3)).copy(), dark
+    if draw < 0.8:
+        angle = rng.uniform(0, 2 * math.pi)
+        ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+        ramp = (xs / width - 0.5) * math.cos(angle) + (ys / height - 0.5) * math.sin(angle) + 0.5
+        return first + (shade() - first) * np.clip(ramp, 0, 1)[..., None], dark
+    coarse = np.random.default_rng(rng.getrandbits(32)).normal(0, 1, (rng.randint(3, 12), rng.randint(3, 12))).astype(np.float32)
+    texture = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    return np.clip(first + texture[..., None] * rng.uniform(4, 14), 0, 255), dark
+
+
+def shade_of(colour: str, rng: random.Random) -> RGB:
+    """A shade of a named colour."""
+    r, g, b = COLOUR_RGB[colour]
+    light = rng.uniform(0.82, 1.1)
+    return tuple(int(min(max(c * light + rng.uniform(-14, 14), 0), 255)) for c in (r, g, b))  # type: ignore[return-value]
+
+
+def polygon(shape: str, cx: float, cy: float, radius: float, angle: float) -> list[tuple[float, float]]:
+    """Corners of a square, triangle, star or cross of half-width `radius` pixels, turned by `angle` radians."""
+    if shape == "square":
+        corners = [(-0.92, -0.92), (0.92, -0.92), (0.92, 0.92), (-0.92, 0.92)]
+    elif shape == "triangle":
+        corners = [(0, -1), (0.98, 0.85), (-0.98, 0.85)]
+    elif shape == "star":
+        corners = []
+        for k in range(10):
+            r = 1.05 if k % 2 == 0 else 0.44
+            corners.append((r * math.sin(k * math.pi / 5), -r * math.cos(k * math.pi / 5)))
+    else:
+        w = 0.33
+        corners = [(-w, -1), (w, -1), (w, -w), (1, -w), (1, w), (w, w), (w, 1), (-w, 1), (-w, w), (-1, w), (-1, -w), (-w, -w)]
+    sin, cos = math.sin(angle), math.cos(angle)
+    return [(cx + radius * (x * cos - y * sin), cy + radius * (x * sin + y * cos)) for x, y in corners]
+
+
+def draw_thing(draw: ImageDraw.ImageDraw, thing: Thing, size: tuple[int, int], fill: RGB, angle: float, outline: RGB | None) -> None:
+    """One shape on the canvas of `size` (width, height)."""
+    width, height = size
+    radius = thing.size * min(width, height) / 2
+    cx, cy = thing.x * width, thing.y * height
+    stroke = max(1, int(radius / 12)) if outline else 0
+    if thing.shape == "circle":
+        draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), fill=fill, outline=outline, width=stroke)
+    else:
+        corners = polygon(thing.shape, cx, cy, radius, angle)
+        draw.polygon(corners, fill=fill)
+        if outline:
+            draw.line([*corners, corners[0], corners[1]], fill=outline, width=stroke, joint="curve")
+
+
+def fit_text(draw: ImageDraw.ImageDraw, text: str, file: str | None, width: float, height: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The largest font in which `text` fits width x height pixels."""
+    size = max(8, int(height))
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font(file, size))
+    scale = min(width / max(right - left, 1), height / max(bottom - top, 1), 1.0)
+    return font(file, max(7, int(size * scale)))
+
+
+def _write_centred(draw: ImageDraw.ImageDraw, text: str, centre: tuple[float, float], face: ImageFont.FreeTypeFont | ImageFont.ImageFont, ink: RGB) -> None:
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=face)
+    draw.text((centre[0] - (left + right) / 2, centre[1] - (top + bottom) / 2), text, font=face, fill=ink)
+
+
+def _cased(text: str, rng: random.Random) -> str:
+    return rng.choice((text, text.upper(), text.upper(), text.title()))
+
+
+def _draw_print(draw: ImageDraw.ImageDraw, scene: Scene, size: tuple[int, int], ink: RGB, rng: random.Random) -> None:
+    width, height = size
+    text = _cased(scene.text, rng)
+    file = rng.choice((None, None, *font_files()))
+    # short print may be small; long print needs the width to be legible after the resize to a square
+    share = rng.uniform(max(0.25, min(0.9, len(text) * 0.085)), 0.93)
+    face = fit_text(draw, text, file, width * share, height * rng.uniform(0.18, 0.6))
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=face)
+    free_x, free_y = max(0.0, width - (right - left)) / 2, max(0.0, height - (bottom - top)) / 2
+    spread = rng.choice((0.0, 0.5, 0.9))
+    centre = (width / 2 + rng.uniform(-1, 1) * free_x * spread, height / 2 + rng.uniform(-1, 1) * free_y * spread)
+    _write_centred(draw, text, centre, face, ink)
+
+
+def _box_centres(count: int, rng: random.Random) -> tuple[list[tuple[float, float]], float, float]:
+    """Centres in arrow order (fractions), half width and half height of a box."""
+    layout = rng.choices(("row", "column", "grid"), (0.42, 0.38, 0.2))[0]
+    if layout == "grid" and count > 2:
+        cells = [(0.27, 0.27), (0.73, 0.27), (0.73, 0.73), (0.27, 0.73)][:count]
+        if rng.random() < 0.3:
+            cells = [(0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)][:count]
+        return cells, rng.uniform(0.1, 0.16), rng.uniform(0.08, 0.14)
+    along = [(k + 0.5) / count for k in range(count)]
+    half = 0.5 / count * rng.uniform(0.5, 0.68)
+    other, thickness = rng.uniform(0.35, 0.65), rng.uniform(0.07, 0.16)
+    if rng.random() < 0.15:
+        along = along[::-1]
+    if layout == "column":
+        return [(other, a) for a in along], rng.uniform(0.1, 0.3), min(half, 0.14)
+    return [(a, other) for a in along], half, thickness
+
+
+def _arrow(draw: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float], ink: RGB, stroke: int) -> None:
+    draw.line((start, end), fill=ink, width=stroke)
+    angle = math.atan2(end[1] - start[1], end[0] - start[0])
+    head = max(5.0, 0.35 * math.dist(start, end)) if math.dist(start, end) < 40 else 13.0
+    wings = [(end[0] - head * math.cos(angle + s), end[1] - head * math.sin(angle + s)) for s in (0.5, -0.5)]
+    draw.polygon([end, *wings], fill=ink)
+
+
+def _draw_chart(draw: ImageDraw.ImageDraw, scene: Scene, size: tuple[int, int], ink: RGB, dark: bool, rng: random.Random) -> None:
+    width, height = size
+    centres, half_w, half_h = _box_centres(len(scene.boxes), rng)
+    pixels = [(x * width, y * height) for x, y in centres]
+    hw, hh = half_w * width, half_h * height
+    fill: RGB | None = None
+    if rng.random() < 0.4:
+        low, high = (30, 90) if dark else (205, 250)
+        fill = (rng.randint(low, high), rng.randint(low, high), rng.randint(low, high))
+    stroke = rng.choice((1, 2, 2, 3))
+    for a, b in zip(pixels, pixels[1:]):
+        _arrow(draw, _edge(a, b, hw, hh), _edge(b, a, hw, hh), ink, stroke)
+    file, upper = rng.choice((None, None, *font_files())), rng.random() < 0.6
+    labels = [box.upper() if upper else box for box in scene.boxes]
+    faces = [fit_text(draw, label, file, hw * 1.65, hh * rng.uniform(1.1, 1.5)) for label in labels]
+    face = min(faces, key=lambda f: getattr(f, "size", 10))
+    for (x, y), label in zip(pixels, labels):
+        corners = (x - hw, y - hh, x + hw, y + hh)
+        if rng.random() < 0.15:
+            draw.rounded_rectangle(corners, radius=hh * 0.4, fill=fill, outline=ink, width=stroke)
+        else:
+            draw.rectangle(corners, fill=fill, outline=ink, width=stroke)
+        _write_centred(draw, label, (x, y), face, ink)
+
+
+def _edge(a: tuple[float, float], b: tuple[float, float], hw: float, hh: float) -> tuple[float, float]:
+    """Where the line from the centre of box a towards b leaves box a (a pixel outside)."""
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    scale = min((hw + 2) / abs(dx) if dx else math.inf, (hh + 2) / abs(dy) if dy else math.inf)
+    return a[0] + dx * scale, a[1] + dy * scale
+
+
+def render(scene: Scene, rng: random.Random, size: tuple[int, int] | None = None, style_seed: int | None = None) -> Image.Image:
+    """Draw `scene`.
+
+    Args:
+        scene: what is in the picture.
+        rng: source of all variation that may differ between the frames of a clip (noise).
+        size: (width, height) in pixels; drawn at random (aspect ratios 1:2 to 2:1) when None.
+        style_seed: fixes background, shades and angles, so that the frames of a clip match.
+    """
+    style = random.Random(style_seed if style_seed is not None else rng.getrandbits(32))
+    width, height = size or random_size(style)
+    base, dark = background(style, width, height)
+    image = Image.fromarray(base.astype(np.uint8))
+    draw = ImageDraw.Draw(image)
+    if scene.kind == "shapes":
+        angles = [style.gauss(0, 0.13) for _ in range(4)]
+        outline_draw, shades = style.random(), {c: shade_of(c, style) for c in COLOUR_RGB}
+        outline: RGB | None = None if outline_draw < 0.75 else ((235, 235, 235) if dark else (25, 25, 25))
+        for angle, thing in zip(angles, scene.things):
+            draw_thing(draw, thing, (width, height), shades[thing.colour], angle, outline)
+    else:
+        low, high = (190, 255) if dark else (0, 70)
+        ink: RGB = (style.randint(low, high),) * 3 if style.random() < 0.7 else tuple(style.randint(low, high) for _ in range(3))  # type: ignore[assignment]
+        if not dark and style.random() < 0.25:
+            ink = shade_of(style.choice(("red", "blue", "green", "purple")), style)
+        if scene.kind == "chart":
+            _draw_chart(draw, scene, (width, height), ink, dark, style)
+        else:
+            _draw_print(draw, scene, (width, height), ink, style)
+    return _photograph(image, rng)
+
+
+def _photograph(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Blur, noise and exposure of a poor camera, now and then."""
+    if rng.random() < 0.15:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0)))
+    if rng.random() < 0.35:
+        noise = np.random.default_rng(rng.getrandbits(32)).normal(0, rng.uniform(2, 14), (image.height, image.width, 1 if rng.random() < 0.5 else 3))
+        image = Image.fromarray(np.clip(np.asarray(image) * rng.uniform(0.85, 1.1) + noise, 0, 255).astype(np.uint8))
+    return image
+
+
+def random_size(rng: random.Random) -> tuple[int, int]:
+    """(width, height): mostly squarish and small, now and then wide, tall or large."""
+    long = rng.choice((200, 224, 256, 256, 320, 320, 400))
+    ratio = rng.choice((1.0, 1.0, 1.0, 4 / 3, 3 / 4, 16 / 9, 1.5, 2 / 3, 0.56, 2.0, 0.5))
+    return (long, max(90, int(long / ratio))) if ratio >= 1 else (max(90, int(long * ratio)), long)

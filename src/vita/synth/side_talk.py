@@ -1,0 +1,65 @@
+"""What is heard but is no question to the model: side talk, phone calls, narration, backchannels, and word salad for listening."""
+
+from __future__ import annotations
+
+import random
+
+from vita.synth.grammar import tidy
+from vita.synth.questions import Turn, fact, long_answer, picture_turn
+from vita.synth.world import texts
+
+SIDE_KINDS = ("statement", "to_other", "phone", "narration")
+
+
+def fill(sentence: str, lang: str, rng: random.Random) -> str:
+    """Fill the {slots} of a side-talk sentence."""
+    slots = texts("side_talk")["slots"][lang]
+    while "{" in sentence:
+        head, _, tail = sentence.partition("{")
+        name, _, tail = tail.partition("}")
+        sentence = head + rng.choice(slots[name]) + tail
+    return tidy(sentence)
+
+
+def side_talk(rng: random.Random, lang: str) -> Turn:
+    """A sentence (now and then two) that is not meant for the model."""
+    kind = rng.choice(SIDE_KINDS)
+    sentences = texts("side_talk")[lang][kind]
+    text = fill(rng.choice(sentences), lang, rng)
+    if rng.random() < 0.2:
+        text += (" " if lang == "en" else "") + fill(rng.choice(sentences), lang, rng)
+    return Turn(kind=kind, lang=lang, question=text, answer="", noise=True)
+
+
+def backchannel(rng: random.Random, lang: str) -> Turn:
+    """"mm-hm" and the like."""
+    return Turn(kind="backchannel", lang=lang, question=rng.choice(texts("small_talk")[lang]["backchannel"]), answer="", noise=True)
+
+
+def own_voice_text(rng: random.Random, lang: str) -> Turn:
+    """A piece of one of the model's own answers, as its own voice would say it."""
+    if rng.random() < 0.6:
+        answer = long_answer(rng, lang).answer
+        pieces = [p.strip() for p in answer.replace("。", ". ").replace("，", " ").split(". ") if p.strip()]
+        start = rng.randrange(len(pieces))
+        text = " ".join(pieces[start : start + rng.choice((1, 1, 2))])
+    else:
+        text = rng.choice((fact, picture_turn))(rng, lang).answer
+        text = "it is " + text if lang == "en" and rng.random() < 0.3 else text
+    return Turn(kind="own_voice", lang=lang, question=tidy(plain(text)), answer="", noise=True)
+
+
+def plain(text: str) -> str:
+    """Without punctuation, as it is heard."""
+    return "".join(" " if c in ".,;:!?()\n=。，！？、；：\"" else c for c in text.lower())
+
+
+def word_salad(rng: random.Random, lang: str) -> Turn:
+    """Random words in a row: they teach the ear words outside the sentences it knows. No reply is learned from them."""
+    words = texts("words")
+    if lang == "en":
+        pool = words["speech"] + words["print"]
+        text = " ".join(rng.choice(pool) for _ in range(rng.randint(2, 9)))
+    else:
+        text = "".join(rng.choice(words["zh_chars_words"]) for _ in range(rng.randint(1, 6)))
+    return Turn(kind="salad", lang=lang, question=text, answer="", noise=True)

@@ -1,0 +1,167 @@
+"""Spoken turns for training: what is said, by whom, over which sounds. Shards of mel frames are cached on disk.
+
+A shard is determined by (seed, number): `shard_turns` gives its texts at once, `load_shard` adds the mel frames, which are
+synthesised on first use. Interrupted synthesis loses at most the shard in progress.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vita.models.filterbank import mel_features
+from vita.synth import side_talk
+from vita.synth.questions import Turn, clip_turn, decorate, fact, long_answer, number, picture_turn, small_talk, sum_
+from vita.synth.sounds import SAMPLE_RATE_HZ, SOUND_KINDS, mix, sound
+from vita.synth.voices import Speaker, own_voice, say, training_voice
+from vita.synth.world import texts
+
+SHARD_SIZE = 2000
+# kind of spoken turn -> share
+MIXTURE = {
+    "fact": 0.17,
+    "sum": 0.11,
+    "picture": 0.2,
+    "clip": 0.07,
+    "small_talk": 0.035,
+    "long": 0.045,
+    "correction": 0.015,
+    "side_talk": 0.15,
+    "own_voice": 0.02,
+    "babble": 0.015,
+    "backchannel": 0.01,
+    "salad": 0.12,
+    "sound": 0.04,
+}
+
+
+@dataclass(frozen=True)
+class SpokenTurn:
+    """A turn and how it is said; `speaker` is None for sounds, `others` are the voices that talk across it."""
+
+    turn: Turn
+    speaker: Speaker | None
+    others: tuple[tuple[str, Speaker], ...] = ()
+    sound_seed: int = 0
+
+
+@dataclass(frozen=True)
+class SpeechShard:
+    """Turns and their mel frames: clip i is `mels[offsets[i]:offsets[i + 1]]`, float16 [frames, 80]."""
+
+    turns: list[SpokenTurn]
+    mels: np.ndarray
+    offsets: np.ndarray
+
+    def mel(self, index: int) -> np.ndarray:
+        """[frames, 80] float16 of one clip."""
+        return self.mels[self.offsets[index] : self.offsets[index + 1]]
+
+
+def spoken_form(text: str, lang: str) -> str:
+    """What is heard of a typed text: numbers and signs as words, no punctuation."""
+    text = re.sub(r"\d+", lambda m: f" {_number_words(m[0], lang)} " if lang == "en" else _number_words(m[0], lang), text.lower())
+    for sign, english, chinese in (("+", " plus ", "加"), ("-", " minus ", "减"), ("=", " equals ", "等于")):
+        if sign != "-" or re.search(r"\s-\s", text):
+            text = text.replace(sign, english if lang == "en" else chinese)
+    return " ".join(side_talk.plain(text).split()) if lang == "en" else side_talk.plain(text).replace("  ", " ").strip()
+
+
+def _number_words(digits: str, lang: str) -> str:
+    if int(digits) <= 20:
+        return number(int(digits), lang)
+    return (" " if lang == "en" else "").join(number(int(d), lang) for d in digits)
+
+
+def spoken_turn(rng: random.Random) -> SpokenTurn:
+    """Draw one spoken turn from MIXTURE."""
+    kind = rng.choices(list(MIXTURE), list(MIXTURE.values()))[0]
+    lang = rng.choice(("en", "zh"))
+    if kind == "sound":
+        return SpokenTurn(Turn(kind="sound", lang=lang, question="", answer="", noise=True), None, (), rng.getrandbits(32))
+    makers = {
+        "fact": fact,
+        "sum": sum_,
+        "picture": picture_turn,
+        "clip": clip_turn,
+        "small_talk": small_talk,
+        "long": long_answer,
+        "side_talk": side_talk.side_talk,
+        "babble": side_talk.side_talk,
+        "own_voice": side_talk.own_voice_text,
+        "backchannel": side_talk.backchannel,
+        "salad": side_talk.word_salad,
+    }
+    if kind == "correction":
+        turn = correction(rng, lang)
+    else:
+        turn = makers[kind](rng, lang)
+    question = decorate(turn.question, lang, rng) if kind in ("fact", "sum", "picture", "clip", "long") else turn.question
+    turn = Turn(**{**turn.__dict__, "question": spoken_form(question, lang)})
+    if kind == "own_voice":
+        return SpokenTurn(turn, own_voice(lang))
+    others: list[tuple[str, Speaker]] = []
+    if kind == "babble":
+        for _ in range(rng.choice((1, 2, 3))):
+            other_lang = rng.choice(("en", "zh"))
+            others.append((side_talk.side_talk(rng, other_lang).question, training_voice(rng, other_lang)))
+        turn = Turn(**{**turn.__dict__, "kind": "babble"})
+    return SpokenTurn(turn, training_voice(rng, lang), tuple(others))
+
+
+def correction(rng: random.Random, lang: str) -> Turn:
+    """A question that corrects the one before it: the second is answered."""
+    first, second = fact(rng, lang), rng.choice((fact, sum_))(rng, lang)
+    middle = rng.choice(texts("lead_ins")[lang]["correct"])
+    space = " " if lang == "en" else ""
+    return Turn(kind="correction", lang=lang, question=f"{first.question}{space}{middle}{space}{second.question}", answer=second.answer)
+
+
+def speak(item: SpokenTurn) -> np.ndarray:
+    """The waveform of a spoken turn: float32 mono 16 kHz."""
+    if item.speaker is None:
+        generator = np.random.default_rng(item.sound_seed)
+        wave = sound(str(generator.choice(SOUND_KINDS)), generator.uniform(0.5, 4.0), generator)
+        if generator.random() < 0.3:
+            extra = sound(str(generator.choice(SOUND_KINDS)), len(wave) / SAMPLE_RATE_HZ, generator)
+            wave = np.clip(wave + extra, -1, 1).astype(np.float32)
+        return wave
+    wave = say(item.turn.question, item.speaker)
+    for text, speaker in item.others:
+        wave = mix(wave, say(text, speaker), 0.0)
+    return wave
+
+
+def shard_turns(seed: int, number: int, size: int = SHARD_SIZE) -> list[SpokenTurn]:
+    """The turns of a shard, without their sound."""
+    rng = random.Random(f"speech {seed} {number}")
+    return [spoken_turn(rng) for _ in range(size)]
+
+
+def load_shard(folder: Path, seed: int, number: int, size: int = SHARD_SIZE) -> SpeechShard:
+    """A shard with its mel frames, synthesised now unless it is in `folder`."""
+    turns = shard_turns(seed, number, size)
+    path = folder / f"speech-{seed}-{number:04d}.npz"
+    if not path.is_file():
+        synthesise_shard(turns, path)
+    with np.load(path) as stored:
+        return SpeechShard(turns, stored["mels"], stored["offsets"])
+
+
+def synthesise_shard(turns: list[SpokenTurn], path: Path) -> None:
+    """Speak every turn and write the mel frames; atomic."""
+    mels, offsets = [], [0]
+    for item in turns:
+        wave = speak(item)
+        if len(wave) < 1600:
+            wave = np.pad(wave, (0, 1600 - len(wave)))
+        mels.append(mel_features(wave).astype(np.float16))
+        offsets.append(offsets[-1] + len(mels[-1]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, mels=np.concatenate(mels), offsets=np.asarray(offsets, np.int64))
+    partial.replace(path)
