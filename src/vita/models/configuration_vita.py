@@ -1,0 +1,175 @@
+"""VitaConfig: which language model, vision encoder and audio encoder make up a model, and what joins them.
+
+Used by VitaForConditionalGeneration, VitaProcessor, the checkpoint converter and everything that counts tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import AutoConfig, InternVLVisionConfig, PreTrainedConfig
+
+from vita.errors import ConfigError
+from vita.models.configuration_audio import VitaAudioConfig
+from vita.models.tiling import IMAGE_MEAN, IMAGE_STD
+from vita.tokens import VITA_1_0_STATES, StateTokens
+
+CONNECTORS = ("mlp2x_gelu", "slots")
+DEFAULT_CONNECTOR = {"type": "mlp2x_gelu"}
+
+
+@strict
+class VitaConfig(PreTrainedConfig):
+    r"""
+    text_config (`PreTrainedConfig` or `dict`): any causal language model of transformers (default: Mixtral).
+    vision_config (`InternVLVisionConfig` or `dict`): the vision encoder.
+    audio_config (`VitaAudioConfig` or `dict`): the audio encoder and its connector.
+    vision_connector (`dict`): {"type": "mlp2x_gelu"}, or {"type": "slots", "num_slots": .., "frame_slots": .., ..}.
+    image_token_id (`int`): id that stands for one picture feature. It may lie outside the vocabulary.
+    audio_token_id (`int`): id that stands for one sound feature. It may lie outside the vocabulary.
+    state_tokens (`dict`): the spelling of each state (see vita.tokens.StateTokens).
+    template (`str`): name of the chat template (see vita.chat).
+    downsample_ratio (`float`): pixel shuffle of the mlp connector; 0.5 turns 2 x 2 patches into one token.
+    vision_feature_scale (`float`): factor on the vision features before the mlp connector.
+    tile_size (`int`, *optional*): pixels of a tile's edge; by default the vision encoder's image size.
+    max_tiles (`int`): most tiles of a picture, the thumbnail not counted.
+    min_tiles (`int`): fewest tiles of a picture.
+    pad_to_square (`bool`): pad pictures to a square before tiling.
+    image_mean, image_std (`list[float]`): normalisation of the pixels.
+    tokenizer_model_max_length (`int`): most tokens and features of one sequence.
+    """
+
+    model_type = "vita"
+    sub_configs = {"text_config": AutoConfig, "vision_config": InternVLVisionConfig, "audio_config": VitaAudioConfig}  # noqa: RUF012
+
+    text_config: dict | PreTrainedConfig | None = None
+    vision_config: dict | PreTrainedConfig | None = None
+    audio_config: dict | PreTrainedConfig | None = None
+    vision_connector: dict | None = None
+    image_token_id: int = 51000
+    audio_token_id: int = 51001
+    state_tokens: dict | None = None
+    template: str = "mixtral_two"
+    downsample_ratio: float = 0.5
+    vision_feature_scale: float = 0.5
+    tile_size: int | None = None
+    max_tiles: int = 12
+    min_tiles: int = 1
+    pad_to_square: bool = False
+    image_mean: list[float] | tuple[float, ...] = IMAGE_MEAN
+    image_std: list[float] | tuple[float, ...] = IMAGE_STD
+    tokenizer_model_max_length: int = 4600
+    tie_word_embeddings: bool = False
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self.text_config = _sub_config(self.text_config, "text_config", "mixtral")
+        self.vision_config = _sub_config(self.vision_config, "vision_config", InternVLVisionConfig)
+        if self.audio_config is None:
+            self.audio_config = {"output_dim": self.text_config.hidden_size}
+        self.audio_config = _sub_config(self.audio_config, "audio_config", VitaAudioConfig)
+        self.vision_connector = dict(self.vision_connector or DEFAULT_CONNECTOR)
+        self.image_mean, self.image_std = list(self.image_mean), list(self.image_std)
+        self.state_tokens = {**vars(VITA_1_0_STATES), **(self.state_tokens or {})}
+        if self.tile_size is None:
+            self.tile_size = int(self.vision_config.image_size[0])
+        self.tie_word_embeddings = bool(self.text_config.tie_word_embeddings)
+        super().__post_init__(**kwargs)
+        self._check_ids()
+        self._check_vision()
+        self._check_audio()
+
+    def _check_ids(self) -> None:
+        if self.image_token_id == self.audio_token_id or min(self.image_token_id, self.audio_token_id) < 0:
+            raise ConfigError(
+                "image_token_id and audio_token_id must differ and not be negative",
+                got=f"{self.image_token_id} and {self.audio_token_id}",
+            )
+        spellings = list(self.state_tokens.values())
+        if set(self.state_tokens) != set(vars(VITA_1_0_STATES)) or not all(spellings) or len(set(spellings)) < 3:
+            raise ConfigError(
+                "state_tokens must spell three different states",
+                got=self.state_tokens,
+                expected=", ".join(vars(VITA_1_0_STATES)),
+            )
+        if self.tokenizer_model_max_length < 1:
+            raise ConfigError("tokenizer_model_max_length out of range", got=self.tokenizer_model_max_length)
+
+    def _check_vision(self) -> None:
+        if self.vision_config.model_type != InternVLVisionConfig.model_type:
+            raise ConfigError(
+                "unknown vision encoder",
+                got=self.vision_config.model_type,
+                expected=InternVLVisionConfig.model_type,
+            )
+        if self.vision_connector.get("type") not in CONNECTORS:
+            raise ConfigError(
+                "unknown vision connector", got=self.vision_connector.get("type"), expected=" or ".join(CONNECTORS)
+            )
+        if self.vision_connector["type"] == "slots" and self.vision_connector.get("num_slots", 0) < 1:
+            raise ConfigError("the slots connector needs num_slots", got=self.vision_connector)
+        if not 1 <= self.min_tiles <= self.max_tiles:
+            raise ConfigError("the limits of the tile count are wrong", got=f"{self.min_tiles} .. {self.max_tiles}")
+        block = round(1 / self.downsample_ratio) if 0 < self.downsample_ratio <= 1 else 0
+        if not block or abs(block * self.downsample_ratio - 1) > 1e-6:
+            raise ConfigError("downsample_ratio must be 1 over a whole number", got=self.downsample_ratio)
+        if self.tile_size % (self.patch_size * self._patches_per_token_edge):
+            raise ConfigError(
+                "tile_size does not divide into patches and tokens",
+                got=self.tile_size,
+                expected=f"a multiple of {self.patch_size * self._patches_per_token_edge}",
+            )
+
+    def _check_audio(self) -> None:
+        if self.audio_config.output_dim != self.text_config.hidden_size:
+            raise ConfigError(
+                "the audio connector does not give vectors of the language model's width",
+                got=self.audio_config.output_dim,
+                expected=self.text_config.hidden_size,
+                fix="set audio_config.output_dim",
+            )
+
+    @property
+    def patch_size(self) -> int:
+        """Pixels of a patch's edge."""
+        return int(self.vision_config.patch_size[0])
+
+    @property
+    def _patches_per_token_edge(self) -> int:
+        return round(1 / self.downsample_ratio) if self.vision_connector["type"] == "mlp2x_gelu" else 1
+
+    @property
+    def num_image_tokens(self) -> int:
+        """Features of one tile of a picture."""
+        if self.vision_connector["type"] == "slots":
+            return self.vision_connector["num_slots"]
+        return (self.tile_size // self.patch_size // self._patches_per_token_edge) ** 2
+
+    @property
+    def num_frame_tokens(self) -> int:
+        """Features of one frame of a video: the first ones of its tile."""
+        return self.vision_connector.get("frame_slots", self.num_image_tokens)
+
+    @property
+    def states(self) -> StateTokens:
+        """The state tokens of this model."""
+        return StateTokens(**self.state_tokens)
+
+
+def _sub_config(given: dict | PreTrainedConfig | None, name: str, default: str | type[PreTrainedConfig]) -> Any:
+    """A configuration object from an object, a dict or nothing. `default` is a class or a model type."""
+    if isinstance(given, PreTrainedConfig):
+        return given
+    given = dict(given or {})
+    if not isinstance(default, str):
+        found = given.get("model_type", default.model_type)
+        if found != default.model_type:
+            raise ConfigError(f"{name} has the wrong model_type", got=found, expected=default.model_type)
+        return default(**given)
+    try:
+        return AutoConfig.for_model(given.pop("model_type", default), **given)
+    except ValueError as error:
+        raise ConfigError(f"{name} names a language model that transformers does not know: {error}") from error
+
+
+__all__ = ["VitaConfig"]

@@ -1,0 +1,43 @@
+"""VisionTower: pixels of square tiles to patch features, by transformers' InternVL vision encoder.
+
+Called by VitaForConditionalGeneration and by the vision training of the pocket model.
+Shape legend: N tiles, S pixels of an edge, P patches, D width of the encoder.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from transformers import InternVLVisionConfig, InternVLVisionModel
+
+from vita.errors import ConfigError, MediaError
+
+
+class VisionTower(nn.Module):
+    """The last layer's patch features of an InternViT, class token dropped.
+
+    A tile of another size than the configured one is accepted: the position table is then interpolated bicubically,
+    as the reference does. Two details of the reference that transformers leaves to defaults are set here: the epsilon
+    of the query and key norms is the encoder's own, and nothing follows the last layer (no pooling norm).
+    """
+
+    def __init__(self, config: InternVLVisionConfig) -> None:
+        super().__init__()
+        if not config.use_mean_pooling:
+            raise ConfigError("the vision encoder must not end in a norm", fix="set vision_config.use_mean_pooling")
+        self.config = config
+        self.encoder = InternVLVisionModel._from_config(config)
+        for layer in self.encoder.encoder.layer:
+            for norm in (layer.attention.q_norm, layer.attention.k_norm):
+                if not isinstance(norm, nn.Identity):
+                    norm.variance_epsilon = config.layer_norm_eps
+
+    def forward(self, pixel_values_NCSS: Tensor) -> Tensor:
+        """Normalised pixels [N, 3, S, S], S a multiple of the patch size -> [N, P, D] row by row, P = (S / patch)^2."""
+        height, width = pixel_values_NCSS.shape[-2:]
+        if pixel_values_NCSS.ndim != 4 or height != width or height % self.config.patch_size[0]:
+            raise MediaError(
+                "tiles must be square and divide into patches",
+                got=tuple(pixel_values_NCSS.shape),
+                expected=f"[N, 3, S, S] with S a multiple of {self.config.patch_size[0]}",
+            )
+        return self.encoder(pixel_values_NCSS).last_hidden_state[:, 1:]
