@@ -33,8 +33,8 @@ class ConvSubsampling(nn.Module):
 
     def forward(self, features_BTF: Tensor) -> Tensor:
         """[B, T, F] -> [B, L, subsampling_dim], L = ((T-1)//2 - 1)//2."""
-        x = F.relu(self.conv1(features_BTF[:, None].to(self.conv1.weight.dtype)))
-        x = F.relu(self.conv2(x))
+        x = features_BTF[:, None].to(self.conv1.weight.dtype, memory_format=torch.channels_last)
+        x = F.relu(self.conv2(F.relu(self.conv1(x), inplace=True)), inplace=True)
         return self.projection(x.transpose(1, 2).flatten(2))
 
 
