@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 def register() -> None:
-    """Makes transformers' Auto classes (config, model, processor) know a VITA folder; imports torch. May be repeated."""
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor
+    """Makes transformers' Auto classes know a folder with a VITA model; imports torch. May be repeated."""
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.models.auto.modeling_auto import AutoModelForMultimodalLM
 
     from vita.models.configuration_audio import VitaAudioConfig

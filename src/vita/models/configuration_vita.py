@@ -41,24 +41,28 @@ class VitaConfig(PreTrainedConfig):
     """
 
     model_type = "vita"
-    sub_configs = {"text_config": AutoConfig, "vision_config": InternVLVisionConfig, "audio_config": VitaAudioConfig}  # noqa: RUF012
+    sub_configs = {  # noqa: RUF012  # pyright: ignore[reportAssignmentType]
+        "text_config": AutoConfig,
+        "vision_config": InternVLVisionConfig,
+        "audio_config": VitaAudioConfig,
+    }
 
-    text_config: dict | PreTrainedConfig | None = None
-    vision_config: dict | PreTrainedConfig | None = None
-    audio_config: dict | PreTrainedConfig | None = None
-    vision_connector: dict | None = None
+    text_config: Any = None
+    vision_config: Any = None
+    audio_config: Any = None
+    vision_connector: Any = None
     image_token_id: int = 51000
     audio_token_id: int = 51001
-    state_tokens: dict | None = None
+    state_tokens: Any = None
     template: str = "mixtral_two"
     downsample_ratio: float = 0.5
     vision_feature_scale: float = 0.5
-    tile_size: int | None = None
+    tile_size: Any = None
     max_tiles: int = 12
     min_tiles: int = 1
     pad_to_square: bool = False
-    image_mean: list[float] | tuple[float, ...] = IMAGE_MEAN
-    image_std: list[float] | tuple[float, ...] = IMAGE_STD
+    image_mean: Any = IMAGE_MEAN
+    image_std: Any = IMAGE_STD
     tokenizer_model_max_length: int = 4600
     tie_word_embeddings: bool = False
 

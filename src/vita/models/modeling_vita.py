@@ -35,7 +35,7 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
     config_class = VitaConfig
     base_model_prefix = "model"
     main_input_name = "input_ids"
-    input_modalities = ("text", "image", "audio")
+    input_modalities = ["text", "image", "audio"]  # noqa: RUF012
     supports_gradient_checkpointing = True
     _no_split_modules = ["InternVLVisionLayer", "EncoderLayer"]  # noqa: RUF012
     _supports_sdpa = True
@@ -57,8 +57,9 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def _init_weights(self, module: nn.Module) -> None:
         """Towers and connectors keep the values they were built with; only what a checkpoint lacks is drawn again."""
-        if self._is_built and hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        reset = getattr(module, "reset_parameters", None)
+        if self._is_built and callable(reset):
+            reset()
 
     def get_input_embeddings(self) -> nn.Module:
         """The language model's token embeddings."""
@@ -179,8 +180,11 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             "audio_lengths": audio_lengths,
             "audio_token_counts": audio_token_counts,
         }
-        if inputs_embeds is None and self._needs_fusion(input_ids, media):
-            input_ids, inputs_embeds = None, self.embed(input_ids, **media)
+        if inputs_embeds is None:
+            if input_ids is None:
+                raise PromptError("neither input_ids nor inputs_embeds given")
+            if self._needs_fusion(input_ids, media):
+                input_ids, inputs_embeds = None, self.embed(input_ids, **media)
         if output_router_logits is not None:
             kwargs["output_router_logits"] = output_router_logits
         inputs = {
@@ -218,10 +222,8 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             outputs.logits = None
         return outputs
 
-    def _needs_fusion(self, input_ids: Tensor | None, media: dict[str, Tensor | None]) -> bool:
+    def _needs_fusion(self, input_ids: Tensor, media: dict[str, Tensor | None]) -> bool:
         """Whether there is anything to fuse; a decoding step (one id, no media) is not even looked at."""
-        if input_ids is None:
-            raise PromptError("neither input_ids nor inputs_embeds given")
         if media["pixel_values"] is not None or media["audio_features"] is not None:
             return True
         if input_ids.shape[1] == 1:
@@ -233,7 +235,7 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self, input_ids: Tensor, *args: Any, is_first_iteration: bool = False, **kwargs: Any
     ) -> dict[str, Any]:
         """Inputs of one decoding step: media belong to the first one only."""
-        inputs = super().prepare_inputs_for_generation(
+        inputs = super().prepare_inputs_for_generation(  # pyright: ignore[reportAttributeAccessIssue]
             input_ids, *args, is_first_iteration=is_first_iteration, **kwargs
         )
         if not is_first_iteration and kwargs.get("use_cache", True):
@@ -242,13 +244,15 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return inputs
 
     def _expand_inputs_for_generation(
-        self, expand_size: int = 1, input_ids: Tensor | None = None, **kwargs: Any
-    ) -> tuple[Tensor, dict[str, Any]]:
+        self, expand_size: int = 1, is_encoder_decoder: bool = False, input_ids: Any = None, **kwargs: Any
+    ) -> tuple[Any, dict[str, Any]]:
         """Repeats the rows for beams and several samples; media are fused before, for they have no row of their own."""
         media = {name: kwargs.pop(name) for name in MEDIA_INPUTS if name in kwargs} if expand_size > 1 else {}
         if any(value is not None for value in media.values()):
             kwargs["inputs_embeds"] = self.embed(input_ids, **media)
-        return super()._expand_inputs_for_generation(expand_size=expand_size, input_ids=input_ids, **kwargs)
+        return super()._expand_inputs_for_generation(  # pyright: ignore[reportAttributeAccessIssue]
+            expand_size, is_encoder_decoder, input_ids, **kwargs
+        )
 
 
 __all__ = ["VitaForConditionalGeneration"]

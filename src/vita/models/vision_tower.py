@@ -6,6 +6,9 @@ Shape legend: N tiles, S pixels of an edge, P patches, D width of the encoder.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 from torch import Tensor, nn
 from transformers import InternVLVisionConfig, InternVLVisionModel
 
@@ -25,19 +28,19 @@ class VisionTower(nn.Module):
         if not config.use_mean_pooling:
             raise ConfigError("the vision encoder must not end in a norm", fix="set vision_config.use_mean_pooling")
         self.config = config
+        self.patch_size = int(cast(Sequence[int], config.patch_size)[0])
         self.encoder = InternVLVisionModel._from_config(config)
-        for layer in self.encoder.encoder.layer:
-            for norm in (layer.attention.q_norm, layer.attention.k_norm):
-                if not isinstance(norm, nn.Identity):
-                    norm.variance_epsilon = config.layer_norm_eps
+        for name, norm in self.encoder.named_modules():
+            if name.endswith((".q_norm", ".k_norm")) and hasattr(norm, "variance_epsilon"):
+                norm.variance_epsilon = config.layer_norm_eps  # pyright: ignore[reportArgumentType]
 
     def forward(self, pixel_values_NCSS: Tensor) -> Tensor:
         """Normalised pixels [N, 3, S, S], S a multiple of the patch size -> [N, P, D] row by row, P = (S / patch)^2."""
         height, width = pixel_values_NCSS.shape[-2:]
-        if pixel_values_NCSS.ndim != 4 or height != width or height % self.config.patch_size[0]:
+        if pixel_values_NCSS.ndim != 4 or height != width or height % self.patch_size:
             raise MediaError(
                 "tiles must be square and divide into patches",
                 got=tuple(pixel_values_NCSS.shape),
-                expected=f"[N, 3, S, S] with S a multiple of {self.config.patch_size[0]}",
+                expected=f"[N, 3, S, S] with S a multiple of {self.patch_size}",
             )
         return self.encoder(pixel_values_NCSS).last_hidden_state[:, 1:]
