@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
+from vita.models.audio_stream import ConnectorStream, push_hidden
 from vita.models.configuration_audio import VitaAudioConfig
 from vita.models.posterior import PosteriorProjection
 
@@ -77,6 +78,18 @@ class AudioConnector(nn.Module):
         for conv in self.convs:
             x = conv(x)
         return x, mask_BL[:, :: self.config.token_stride]
+
+    def new_stream(self) -> ConnectorStream:
+        """The state of a sound that is about to arrive."""
+        return ConnectorStream([conv.conv.weight.new_zeros(conv.left, conv.conv.in_channels) for conv in self.convs])
+
+    def push(self, state: ConnectorStream, hidden_LD: Tensor) -> Tensor:
+        """Takes encoder frames [L, D] as they come; gives the tokens now complete, [N, H]."""
+        return push_hidden(self, state, hidden_LD)
+
+    def finish(self, state: ConnectorStream, hidden_LD: Tensor) -> Tensor:
+        """Takes the last encoder frames [L, D], maybe none, and ends the sound; gives the tokens that were left."""
+        return push_hidden(self, state, hidden_LD, final=True)
 
 
 def build_convs(config: VitaAudioConfig) -> tuple[nn.ModuleList, int]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vita.errors import LimitError, MediaError
 from vita.models.audio_layers import ConvSubsampling, EncoderLayer, InputProjection, rotations, sinusoids
 from vita.models.audio_masks import draw_chunks, valid_frames, visibility
+from vita.models.audio_stream import TowerStream, finish_features, open_tower_stream, push_features
 from vita.models.cmvn import Cmvn
 from vita.models.configuration_audio import MIN_FRAMES, VitaAudioConfig
 
@@ -91,6 +92,18 @@ class AudioTower(nn.Module):
         if config.position == "rotary":
             return rotations(start, length, config.head_dim, config.rope_base, device)
         return None
+
+    def new_stream(self, *, chunk_size: int | None = None, left_chunks: int | None = None) -> TowerStream:
+        """The state of a sound about to arrive; both sizes as in `forward`. ConfigError with full attention."""
+        return open_tower_stream(self.config, self.training, chunk_size, left_chunks)
+
+    def push(self, state: TowerStream, features_TF: Tensor) -> Tensor:
+        """Takes raw mel frames [T, F] as they come; gives the encoder frames of the chunks now complete, [L, D]."""
+        return push_features(self, state, features_TF)
+
+    def finish(self, state: TowerStream) -> Tensor:
+        """Ends the sound; gives the encoder frames of its last, incomplete chunk, [L, D]."""
+        return finish_features(self, state)
 
     def _chunks(self, num_frames: int, chunk_size: int | None, left_chunks: int | None) -> tuple[int, int]:
         if self.training and self.config.dynamic_chunks and chunk_size is None and left_chunks is None:
