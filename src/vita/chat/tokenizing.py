@@ -1,0 +1,98 @@
+"""Prompt text -> token ids: the pieces between placeholders are tokenised one by one, the media's own ids go between.
+
+Used by the processor (one image or audio id per feature), by the training samples and by the state reader. Pieces
+are tokenised apart, as in VITA-1.0: a tokenizer that puts a space before every text does so after a picture, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vita.chat.placement import PLACEHOLDERS, split_at
+from vita.errors import CheckpointError, PromptError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids and where they come from.
+
+    ids: token ids.
+    starts: per id, the position in the text of the first character it stands for; -1 for the beginning of sequence.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+
+    def first_from(self, position: int) -> int:
+        """Index of the first id that stands for text at or after `position`; the number of ids if there is none."""
+        return next((index for index, start in enumerate(self.starts) if start >= position), len(self.ids))
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint folder.
+
+    tokenizer.json is taken as it stands: rebuilding it by its class name, as AutoTokenizer does, changes how runs of
+    spaces are split for tokenizers of the Llama kind. Raises CheckpointError where there is none.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    cls = PreTrainedTokenizerFast if (Path(folder) / "tokenizer.json").is_file() else AutoTokenizer
+    try:
+        return cls.from_pretrained(str(folder))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"no tokenizer in {folder}", got=error, expected="tokenizer.json") from error
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    media_ids: Sequence[Sequence[int]] = (),
+    *,
+    adds_bos: bool = False,
+    placeholders: Sequence[str] = PLACEHOLDERS,
+) -> Encoded:
+    """Tokenises a prompt.
+
+    Args:
+        tokenizer: a fast tokenizer (it must tell offsets).
+        text: the prompt.
+        media_ids: for each placeholder of the text, in order, the ids that stand in its place.
+        adds_bos: put the tokenizer's own beginning of a sequence first.
+        placeholders: what counts as a placeholder; others are text.
+
+    Raises PromptError where the number of placeholders is not that of `media_ids`.
+    """
+    pieces, found = split_at(text, placeholders)
+    if len(found) != len(media_ids):
+        raise PromptError("placeholders do not match the media", got=f"{len(found)} for {len(media_ids)} media")
+    bos = beginning(tokenizer) if adds_bos else []
+    encoded = Encoded(list(bos), [-1] * len(bos))
+    position = 0
+    for index, piece in enumerate(pieces):
+        _append_text(encoded, tokenizer, piece, position)
+        position += len(piece)
+        if index < len(found):
+            encoded.ids.extend(media_ids[index])
+            encoded.starts.extend([position] * len(media_ids[index]))
+            position += len(found[index])
+    return encoded
+
+
+def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The ids that the tokenizer itself puts before a text (none for most, BOS for Llama's kind)."""
+    bos = tokenizer.bos_token_id
+    return [bos] if bos is not None and tokenizer("").input_ids[:1] == [bos] else []
+
+
+def _append_text(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, piece: str, position: int) -> None:
+    if not piece:
+        return
+    tokens = tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
+    encoded.ids.extend(tokens.input_ids)
+    encoded.starts.extend(position + start for start, _ in tokens.offset_mapping)

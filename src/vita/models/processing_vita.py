@@ -1,0 +1,280 @@
+"""VitaProcessor: conversations -> the model's inputs, every placeholder expanded to one id for each feature.
+
+Called by the engines and by generation scripts; the training samples use its parts. Nothing is encoded here: how many
+features a picture, clip or sound will have is known from its size. Shape legend: B conversations, L ids, N tiles,
+S pixels of a tile's edge, C clips, T mel frames, F mel bins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoProcessor, BatchFeature, PreTrainedTokenizerBase
+from transformers.processing_utils import ProcessorMixin
+
+from vita.chat.formats import build_template
+from vita.chat.messages import PLACEHOLDER_OF, Audio, Image, Medium, Message, Video
+from vita.chat.state import StateReader, spelling_ids
+from vita.chat.template import Template, Turn
+from vita.chat.tokenizing import encode, load_tokenizer
+from vita.errors import CheckpointError, ConfigError, LimitError, PromptError
+from vita.models.configuration_vita import VitaConfig
+from vita.models.filterbank import mel_features, num_frames
+from vita.models.tiling import crop_frame, normalise, num_tiles, tile_image
+
+PROCESSOR_FILE = "processor_config.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedMedium:
+    """One medium as numbers.
+
+    ids: what stands in the prompt, one id per feature.
+    pixel_values: float32 [N, 3, S, S] for an image (its tiles) or a video (its frames).
+    tile_token_counts: features of each tile.
+    audio_features: float32 [T, F] for a sound.
+    """
+
+    ids: list[int]
+    pixel_values: np.ndarray | None = None
+    tile_token_counts: tuple[int, ...] = ()
+    audio_features: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class EncodedPrompt:
+    """One conversation: its ids, and its media in the order of appearance."""
+
+    ids: list[int]
+    media: tuple[EncodedMedium, ...]
+
+
+class VitaProcessor(ProcessorMixin):
+    """Tokenizer, chat template, tiling and filterbank of a model.
+
+    Args:
+        tokenizer: the language model's, a fast one.
+        config: the model's; it says how many features a medium has, and the longest prompt.
+        template: turns messages into text; by default the one that the configuration names, with our system prompts.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, config: VitaConfig, template: Template | None = None
+    ) -> None:
+        super().__init__(tokenizer)
+        self.config = config
+        self.template = template or build_template(config.template, tokenizer, config.states)
+
+    def __call__(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        *,
+        add_generation_prompt: bool = True,
+        padding_side: str = "left",
+    ) -> BatchFeature:
+        """The model's inputs for a batch of conversations.
+
+        Args:
+            conversations: each a list of messages, the last one to be answered.
+            add_generation_prompt: end with the beginning of a reply; else conversations are taken as they are.
+            padding_side: "left" for generation, "right" for training.
+
+        Returns:
+            input_ids, attention_mask, position_ids int64 [B, L]; where there are pictures or video, pixel_values
+            float32 [N, 3, S, S] and tile_token_counts int64 [N]; where there is sound, audio_features float32
+            [C, T, F] zero-padded and audio_lengths int64 [C].
+
+        Raises:
+            PromptError: a conversation is none, or asks nothing.
+            LimitError: it is longer than the model's context.
+        """
+        prompts = [self.encode(messages, add_generation_prompt=add_generation_prompt) for messages in conversations]
+        if not prompts:
+            raise PromptError("no conversation given")
+        pad_id = pad_token_id(self.tokenizer)
+        batch = pad_ids([prompt.ids for prompt in prompts], pad_id=pad_id, padding_side=padding_side)
+        return BatchFeature(batch | stack_media([medium for prompt in prompts for medium in prompt.media]))
+
+    def encode(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> EncodedPrompt:
+        """One conversation as ids and numbers. Raises as `__call__` does."""
+        rendered = self.template.render_with_media(messages, add_generation_prompt=add_generation_prompt)
+        runs = [self.feature_ids(medium) for medium in rendered.media]
+        ids = encode(self.tokenizer, rendered.text, runs, adds_bos=self.template.adds_bos).ids
+        if len(ids) > self.config.tokenizer_model_max_length:
+            self._refuse(len(ids), rendered.media, runs)
+        return EncodedPrompt(ids, tuple(self.encode_medium(medium) for medium in rendered.media))
+
+    def feature_ids(self, medium: Medium) -> list[int]:
+        """The ids that stand for a medium in the prompt, one per feature; nothing is computed."""
+        config = self.config
+        if isinstance(medium, Image):
+            return [config.image_token_id] * (self._num_tiles(medium) * config.num_image_tokens)
+        if isinstance(medium, Video):
+            return [config.image_token_id] * (len(medium.clip.frames) * config.num_frame_tokens)
+        frames = num_frames(len(medium.samples))
+        return [config.audio_token_id] * config.audio_config.num_audio_tokens(frames)
+
+    def encode_medium(self, medium: Medium) -> EncodedMedium:
+        """A medium as numbers: tiles of an image, frames of a video, mel features of a sound."""
+        config, ids = self.config, self.feature_ids(medium)
+        if isinstance(medium, Audio):
+            return EncodedMedium(ids=ids, audio_features=mel_features(medium.samples))
+        size, pad = config.tile_size, config.pad_to_square
+        if isinstance(medium, Image):
+            limits = {"max_tiles": config.max_tiles, "min_tiles": config.min_tiles}
+            tiles, count = tile_image(medium.image, tile=size, pad=pad, **limits), config.num_image_tokens
+        else:
+            tiles = [crop_frame(frame, tile=size, pad=pad) for frame in medium.clip.frames]
+            count = config.num_frame_tokens
+        pixels_NCSS = normalise(tiles, config.image_mean, config.image_std)
+        return EncodedMedium(ids=ids, pixel_values=pixels_NCSS, tile_token_counts=(count,) * len(tiles))
+
+    @cached_property
+    def state_reader(self) -> StateReader:
+        """Scores the spellings of the states as the beginning of a reply."""
+        before = self.template.render_turns([Turn("user", "?")], open_reply=True)
+        return StateReader(spelling_ids(self.tokenizer, before, self.template.states))
+
+    @cached_property
+    def stop_ids(self) -> tuple[int, ...]:
+        """Ids that end a reply: the template's end of a turn and the tokenizer's end of a sequence."""
+        end = self.tokenizer(self.template.end_of_reply(), add_special_tokens=False).input_ids
+        eos = self.tokenizer.eos_token_id
+        stops = ([end[0]] if len(end) == 1 else []) + ([] if eos is None else [eos])
+        if not stops:
+            raise ConfigError("nothing ends a reply: neither the template nor the tokenizer has a token for it")
+        return tuple(dict.fromkeys(stops))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What processor_config.json holds; sizes and names are in the model's config.json."""
+        return {"processor_class": type(self).__name__, **self.template.to_dict()}
+
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any) -> list[str]:
+        """Writes the tokenizer, processor_config.json and, if the folder has none yet, the model's config.json."""
+        if push_to_hub:
+            raise ConfigError("push_to_hub is not supported", fix="save to a folder and upload that")
+        written = super().save_pretrained(save_directory, **kwargs)
+        if not (Path(save_directory) / "config.json").is_file():
+            self.config.save_pretrained(save_directory)
+        return written
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> VitaProcessor:
+        """From a checkpoint folder, or a name on the hub.
+
+        Args:
+            pretrained_model_name_or_path: folder or hub name.
+            kwargs: for the hub: cache_dir, revision, token, local_files_only, force_download.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        if not folder.is_dir():
+            folder = _fetch(str(pretrained_model_name_or_path), kwargs)
+        config = VitaConfig.from_pretrained(folder)
+        tokenizer = load_tokenizer(folder)
+        saved = _read_saved(folder / PROCESSOR_FILE)
+        return cls(tokenizer, config, build_template(config.template, tokenizer, config.states, saved))
+
+    def _num_tiles(self, image: Image) -> int:
+        width, height = image.image.size
+        if self.config.pad_to_square:
+            width = height = max(width, height)
+        return num_tiles(width, height, self.config.max_tiles, self.config.min_tiles, self.config.tile_size)
+
+    def _refuse(self, length: int, media: Sequence[Medium], runs: Sequence[Sequence[int]]) -> None:
+        """Raises LimitError that says how many tokens each part takes."""
+        names = [PLACEHOLDER_OF[type(medium)].strip("<>") for medium in media]
+        parts = [f"text {length - sum(map(len, runs))}"]
+        parts += [
+            f"{name} {names[: index + 1].count(name)}: {len(run)}"
+            for index, (name, run) in enumerate(zip(names, runs, strict=True))
+        ]
+        raise LimitError(
+            f"the conversation does not fit into the model's context: {', '.join(parts)}",
+            got=f"{length} tokens",
+            expected=f"at most {self.config.tokenizer_model_max_length}",
+            fix="give fewer or shorter media, or shorten the conversation",
+        )
+
+
+def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id for padding: the tokenizer's, else its unknown or end token; padding is masked, so any id will do."""
+    for token_id in (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id):
+        if token_id is not None:
+            return token_id
+    return 0
+
+
+def pad_ids(rows: Sequence[Sequence[int]], *, pad_id: int, padding_side: str = "right") -> dict[str, Tensor]:
+    """Rows of ids as input_ids, attention_mask and position_ids, int64 [B, L].
+
+    Args:
+        rows: ids of each row.
+        pad_id: stands at the padding.
+        padding_side: "left" or "right". Positions count from 0 at a row's first own id and are 0 at left padding.
+    """
+    if padding_side not in ("left", "right"):
+        raise ConfigError("unknown padding_side", got=padding_side, expected="left or right")
+    length = max(len(row) for row in rows)
+    input_ids_BL = torch.full((len(rows), length), pad_id, dtype=torch.int64)
+    attention_mask_BL = torch.zeros((len(rows), length), dtype=torch.int64)
+    for index, row in enumerate(rows):
+        own = slice(length - len(row), length) if padding_side == "left" else slice(0, len(row))
+        input_ids_BL[index, own] = torch.tensor(row, dtype=torch.int64)
+        attention_mask_BL[index, own] = 1
+    position_ids_BL = (attention_mask_BL.cumsum(-1) - 1).clamp(min=0)
+    return {"input_ids": input_ids_BL, "attention_mask": attention_mask_BL, "position_ids": position_ids_BL}
+
+
+def pad_clips(clips: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Mel features [T, F] of each clip as audio_features [C, max T, F] and audio_lengths [C]; nothing for no clips."""
+    if not clips:
+        return {}
+    lengths_C = torch.tensor([len(clip) for clip in clips], dtype=torch.int64)
+    features_CTF = torch.nn.utils.rnn.pad_sequence(list(clips), batch_first=True)
+    return {"audio_features": features_CTF, "audio_lengths": lengths_C}
+
+
+def stack_media(media: Sequence[EncodedMedium]) -> dict[str, Tensor]:
+    """All media of a batch, in order, as the model takes them; see `VitaProcessor.__call__`."""
+    visual = [medium for medium in media if medium.pixel_values is not None]
+    stacked = pad_clips([torch.from_numpy(m.audio_features) for m in media if m.audio_features is not None])
+    if visual:
+        counts = [count for medium in visual for count in medium.tile_token_counts]
+        stacked["pixel_values"] = torch.from_numpy(np.concatenate([medium.pixel_values for medium in visual]))
+        stacked["tile_token_counts"] = torch.tensor(counts, dtype=torch.int64)
+    return stacked
+
+
+def _fetch(name: str, kwargs: dict[str, Any]) -> Path:
+    """The folder of a hub model's small files, downloaded unless cached."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    known = ("cache_dir", "revision", "token", "local_files_only", "force_download")
+    options = {key: value for key, value in kwargs.items() if key in known}
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.jinja", "*.model"], **options))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(f"no model folder and no model on the hub: {name}", got=error) from error
+
+
+def _read_saved(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no JSON", got=error) from error
+
+
+AutoProcessor.register(VitaConfig, VitaProcessor)
+
+__all__ = ["EncodedMedium", "EncodedPrompt", "VitaProcessor"]
