@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-RECORDS = pytest.StashKey[list[dict]]()
+PROPERTY = "parity"
 RecordDifference = Callable[..., None]
 
 
@@ -40,30 +40,55 @@ def reference_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def reference_file(reference_dir: Path) -> Callable[[str], Path]:
+    """`reference_file(name)`: the path of one file; the subset in tests/golden may lack it, a full folder may not."""
+
+    def find(name: str) -> Path:
+        path = reference_dir / name
+        if not path.exists():
+            if reference_dir == REPOSITORY / "tests" / "golden":
+                pytest.skip(f"{name} is not in the subset")
+            raise FileNotFoundError(f"{path} is missing from the reference data")
+        return path
+
+    return find
+
+
 @pytest.fixture
 def record_difference(request: pytest.FixtureRequest) -> RecordDifference:
     """`record_difference(name, difference, tolerance)`: notes the comparison for the report, then asserts it."""
-    records = request.config.stash.setdefault(RECORDS, [])
 
     def record(name: str, difference: float, tolerance: float) -> None:
-        difference = float(difference)
+        difference, tolerance = float(difference), float(tolerance)
         passed = math.isfinite(difference) and difference <= tolerance
-        record = {"name": name, "difference": difference, "tolerance": tolerance, "passed": passed}
-        records.append(record | {"test": request.node.nodeid})
+        row = {"name": name, "difference": difference, "tolerance": tolerance, "passed": passed}
+        request.node.user_properties.append((PROPERTY, row))
         assert passed, f"{name}: differs by {difference:.3g}, tolerance {tolerance:.3g}"
 
     return record
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def recorded(terminalreporter: pytest.TerminalReporter) -> list[dict]:
+    """Every comparison of the run, also those made by pytest-xdist's workers."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    return [
+        row | {"test": report.nodeid}
+        for report in reports
+        for name, row in getattr(report, "user_properties", [])
+        if name == PROPERTY and report.when == "call"
+    ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints one line per test function (its worst comparison) and writes all of them to VITA_PARITY_REPORT."""
-    records = config.stash.get(RECORDS, [])
+    records = recorded(terminalreporter)
     if not records:
         return
     by_test: dict[str, list[dict]] = {}
     for record in records:
         by_test.setdefault(record["test"].partition("[")[0], []).append(record)
-    terminalreporter.section("parity: largest difference against tolerance")
+    terminalreporter.section("parity: worst comparison of each test, difference / tolerance")
     for test, rows in by_test.items():
         worst = max(rows, key=lambda row: row["difference"] / max(row["tolerance"], 1e-30))
         terminalreporter.write_line(
