@@ -5,9 +5,6 @@ Used by AudioTower, AudioConnector, VitaConfig (as `audio_config`) and the check
 
 from __future__ import annotations
 
-from typing import Literal
-
-from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from vita.errors import ConfigError
@@ -15,11 +12,18 @@ from vita.errors import ConfigError
 MIN_FRAMES = 7
 """Mel frames under the receptive field of one encoder frame: shorter sounds are padded to this."""
 REFERENCE_MAX_POSITIONS = {"abs": 1499, "rel": 5000}
+CHOICES = {
+    "position": ("abs", "rel", "rotary"),
+    "feed_forward": ("linear", "conv1d-linear"),
+    "connector_type": ("cnn", "linear", "subsampling", "ctc"),
+    "connector_activation": ("relu", "gelu"),
+    "connector_norm": ("batch", "layer"),
+    "connector_num_convs": (1, 2),
+}
 CHUNK_FRAMES_DRAWN = 25
 """Largest chunk (encoder frames of 40 ms) drawn in training with dynamic chunks."""
 
 
-@strict
 class VitaAudioConfig(PreTrainedConfig):
     r"""
     input_dim (`int`): mel bins of a feature frame.
@@ -48,25 +52,25 @@ class VitaAudioConfig(PreTrainedConfig):
     intermediate_size: int = 4096
     num_hidden_layers: int = 24
     hidden_act: str = "relu"
-    position: Literal["abs", "rel", "rotary"] = "rel"
+    position: str = "rel"
     normalize_before: bool = True
     concat_after: bool = False
-    feed_forward: Literal["linear", "conv1d-linear"] = "linear"
+    feed_forward: str = "linear"
     conv_kernel_size: int = 1
     chunk_size: int = -1
     left_chunks: int = -1
     dynamic_chunks: bool = False
-    dropout: float = 0.1
-    attention_dropout: float = 0.0
-    positional_dropout: float = 0.1
-    layer_norm_eps: float = 1e-5
-    rope_base: float = 10000.0
+    dropout: float | int = 0.1
+    attention_dropout: float | int = 0.0
+    positional_dropout: float | int = 0.1
+    layer_norm_eps: float | int = 1e-5
+    rope_base: float | int = 10000.0
     max_positions: int | None = None
-    connector_type: Literal["cnn", "linear", "subsampling", "ctc"] = "subsampling"
+    connector_type: str = "subsampling"
     connector_kernel_size: int = 5
-    connector_activation: Literal["relu", "gelu"] = "gelu"
-    connector_norm: Literal["batch", "layer"] = "layer"
-    connector_norm_eps: float = 1e-3
+    connector_activation: str = "gelu"
+    connector_norm: str = "layer"
+    connector_norm_eps: float | int = 1e-3
     connector_num_convs: int = 1
     output_dim: int = 4096
     ctc_vocab_size: int = 0
@@ -75,8 +79,14 @@ class VitaAudioConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
         if self.max_positions is None:
             self.max_positions = REFERENCE_MAX_POSITIONS.get(self.position)
+        self._check_choices()
         self._check_sizes()
         self._check_chunks()
+
+    def _check_choices(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"audio {name} unknown", got=getattr(self, name), expected=f"one of {choices}")
 
     def _check_sizes(self) -> None:
         if self.hidden_size % self.num_attention_heads:
@@ -88,8 +98,6 @@ class VitaAudioConfig(PreTrainedConfig):
             raise ConfigError("rotary positions need an even head size", got=self.head_dim)
         if self.connector_type == "ctc" and self.ctc_vocab_size < 1:
             raise ConfigError("the ctc connector needs ctc_vocab_size >= 1", got=self.ctc_vocab_size)
-        if self.connector_num_convs not in (1, 2):
-            raise ConfigError("connector_num_convs out of range", got=self.connector_num_convs, expected="1 or 2")
         if self.connector_kernel_size < self.token_stride:
             raise ConfigError(
                 "connector_kernel_size is smaller than its stride",
