@@ -1,4 +1,4 @@
-"""What test_prompts.py and test_data_tools.py share: the reference's tokenizer and its templates, from its own files."""
+"""What test_prompts.py and test_data_tools.py share: the reference's tokenizer and templates, from its own files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def templates(prompts_file: Path) -> dict[str, VitaTemplate]:
     found: dict[str, dict[str | None, str]] = {}
     for case in load_json(prompts_file)["prompts"]:
         system = case["prompt"].removeprefix("system:").partition(SEPARATOR)[0]
-        assert system and system != case["prompt"]
+        assert system not in ("", case["prompt"])
         found.setdefault(case["conv_mode"], {})[case["modality"]] = system
     return {mode: VitaTemplate(prompts=_system_prompts(texts)) for mode, texts in found.items()}
 

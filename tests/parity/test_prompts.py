@@ -7,6 +7,8 @@ whole sample silently.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ from vita.tokens import (
 )
 
 REFERENCE_MAX_IMAGES = 16
+NAME_OF = {"user": "human", "assistant": "gpt"}
 SENTINEL_OF = {IMAGE_PLACEHOLDER: IMAGE_SENTINEL, AUDIO_PLACEHOLDER: AUDIO_SENTINEL}
 ID_LISTS = {
     "plain_ids": (),
@@ -210,6 +213,17 @@ def test_samples_that_the_reference_masks(reference_dir, prompts, tokenizer):
                 sample_of(case, record_of(case), tile_counts(case), template, tokenizer)
 
 
+def expanded(text: str, counts: Iterator[int], frames: int) -> str:
+    """The text with an image placeholder for every tile and every frame."""
+    pieces, found = split_at(text)
+    for index, placeholder in enumerate(found):
+        if placeholder == IMAGE_PLACEHOLDER:
+            found[index] = placeholder * next(counts)
+        elif placeholder == VIDEO_PLACEHOLDER:
+            found[index] = IMAGE_PLACEHOLDER * frames
+    return "".join(part for pair in zip(pieces, [*found, ""], strict=True) for part in pair)
+
+
 def test_texts_laid_out_for_training(reference_dir, prompts):
     compared = 0
     for case in prompts["training"]:
@@ -221,15 +235,7 @@ def test_texts_laid_out_for_training(reference_dir, prompts):
         if expected[0][0] == "gpt":  # a reply to nothing, not part of the prompt
             expected.pop(0)
         counts, frames = iter(reference_tile_counts(case)), case["preprocess_multimodal_args"].get("image_token_num", 1)
-        ours = []
-        for turn in turns:
-            pieces, found = split_at(turn.text)
-            text = pieces[0]
-            for placeholder, piece in zip(found, pieces[1:], strict=True):
-                repeats = {IMAGE_PLACEHOLDER: lambda: next(counts), VIDEO_PLACEHOLDER: lambda: frames}
-                shown = placeholder if placeholder == AUDIO_PLACEHOLDER else IMAGE_PLACEHOLDER
-                text += shown * repeats.get(placeholder, lambda: 1)() + piece
-            ours.append(({"user": "human", "assistant": "gpt"}[turn.role], text))
+        ours = [(NAME_OF[turn.role], expanded(turn.text, counts, frames)) for turn in turns]
         assert ours == expected, case["name"]
         compared += 1
     assert compared
@@ -265,7 +271,7 @@ def test_collator(prompts, record_difference):
         )
     batch = collate(samples, pad_id=prompts["pad_token_id"])
     for name in ("input_ids", "labels"):
-        record_difference(name, count_differences(batch[name].flatten().tolist(), sum(expected[name], [])), 0)
+        record_difference(name, count_differences(batch[name].flatten().tolist(), list(chain(*expected[name]))), 0)
     assert list(batch["pixel_values"].shape) == expected["images_shape"]
     assert batch["pixel_values"][:, 0, 0, 0].tolist() == expected["images_first_value"]
     assert list(batch["audio_features"].shape) == expected["audios_shape"]

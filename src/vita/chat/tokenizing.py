@@ -6,6 +6,7 @@ are tokenised apart, as in VITA-1.0: a tokenizer that puts a space before every 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,15 +24,21 @@ class Encoded:
     """Token ids and where they come from.
 
     ids: token ids.
-    starts: per id, the position in the text of the first character it stands for; -1 for the beginning of sequence.
+    spans: per id, where the text that it stands for begins and ends; (0, 0) for the beginning of sequence.
     """
 
     ids: list[int] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
 
-    def first_from(self, position: int) -> int:
-        """Index of the first id that stands for text at or after `position`; the number of ids if there is none."""
-        return next((index for index, start in enumerate(self.starts) if start >= position), len(self.ids))
+    def index_at(self, position: int) -> int:
+        """Index of the first id that stands for text at or after `position`; the number of ids if there is none.
+
+        Raises PromptError where one id stands for text on both sides of `position`.
+        """
+        index = bisect_left(self.spans, position, key=lambda span: span[0])
+        if index and self.spans[index - 1][1] > position:
+            raise PromptError(f"one token stands for text on both sides of position {position} of the prompt")
+        return index
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
@@ -72,15 +79,16 @@ def encode(
     if len(found) != len(media_ids):
         raise PromptError("placeholders do not match the media", got=f"{len(found)} for {len(media_ids)} media")
     bos = beginning(tokenizer) if adds_bos else []
-    encoded = Encoded(list(bos), [-1] * len(bos))
+    encoded = Encoded(list(bos), [(0, 0)] * len(bos))
     position = 0
     for index, piece in enumerate(pieces):
         _append_text(encoded, tokenizer, piece, position)
         position += len(piece)
         if index < len(found):
             encoded.ids.extend(media_ids[index])
-            encoded.starts.extend([position] * len(media_ids[index]))
-            position += len(found[index])
+            end = position + len(found[index])
+            encoded.spans.extend([(position, end)] * len(media_ids[index]))
+            position = end
     return encoded
 
 
@@ -95,4 +103,4 @@ def _append_text(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, piece: st
         return
     tokens = tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
     encoded.ids.extend(tokens.input_ids)
-    encoded.starts.extend(position + start for start, _ in tokens.offset_mapping)
+    encoded.spans.extend((position + start, position + end) for start, end in tokens.offset_mapping)

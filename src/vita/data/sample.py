@@ -49,10 +49,15 @@ REFERENCE_TEXT_RULES = LabelRules(states=False, tidy=False, lead=1)
 
 @dataclass(frozen=True)
 class TextSample:
-    """Ids and labels of one sample, of equal length; labels are IGNORE_LABEL where nothing is learned."""
+    """One sample without its media.
+
+    input_ids, labels: of equal length; labels are IGNORE_LABEL where nothing is learned.
+    placeholders: one per medium, in the order in which the media stand in the sequence.
+    """
 
     input_ids: list[int]
     labels: list[int]
+    placeholders: list[str]
 
 
 def text_sample(
@@ -85,16 +90,16 @@ def text_sample(
         system = template.system_prompt(turns, modality or modality_of_text([turn.text for turn in turns]))
         text = template.render_turns(turns, system=system)
         spans = template.reply_spans(turns, system=system)
-        if not record.end_tag:
+        if not record.end_tag and turns[-1].role == "assistant":
             text, spans = _without_end(text, spans, turns)
         ids = _in_order(record, text, media_ids)
         encoded = encode(tokenizer, text, ids, adds_bos=template.adds_bos)
+        labels = _labels(encoded, spans, rules.lead)
     except PromptError as error:
         raise DataError(f"sample {record.name}: {error}") from error
-    labels = _labels(encoded, spans, rules.lead)
     if all(label == IGNORE_LABEL for label in labels):
         raise DataError(f"sample {record.name} has no reply to learn")
-    return TextSample(encoded.ids, labels)
+    return TextSample(encoded.ids, labels, split_at(text)[1])
 
 
 def reply_turns(record: Record, template: Template, rules: LabelRules) -> list[Turn]:
@@ -120,13 +125,16 @@ def _state(states: StateTokens, before: str, noise: bool) -> str:
 
 
 def _check_turns(record: Record, turns: Sequence[Turn], template: Template) -> None:
-    controls = template.control_texts()
     for index, turn in enumerate(turns):
         expected = ("user", "assistant")[index % 2]
         if turn.role != expected:
             raise DataError(
                 f"sample {record.name}: roles do not alternate at turn {index}", got=turn.role, expected=expected
             )
+    if len(turns) < 2:
+        raise DataError(f"sample {record.name} has no reply to learn")
+    controls = template.control_texts()
+    for index, turn in enumerate(record.turns):
         forbidden = [*controls, *(PLACEHOLDERS if turn.role == "assistant" else ())]
         found = next((text for text in forbidden if text in turn.text), None)
         if found:
@@ -156,7 +164,7 @@ def _without_end(text: str, spans: list[tuple[int, int]], turns: Sequence[Turn])
 def _labels(encoded: Encoded, spans: Sequence[tuple[int, int]], lead: int) -> list[int]:
     labels = [IGNORE_LABEL] * len(encoded.ids)
     for start, end in spans:
-        first, last = encoded.first_from(start), encoded.first_from(end)
+        first, last = encoded.index_at(start), encoded.index_at(end)
         for index in range(first - lead, last):
             labels[index] = encoded.ids[index]
     return labels
