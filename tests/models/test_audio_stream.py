@@ -7,51 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_audio import CONNECTORS, TINY, VARIANTS, build
 
 from vita.errors import ConfigError
 from vita.models.audio_connector import AudioConnector
 from vita.models.audio_stream import AudioStream
 from vita.models.audio_tower import AudioTower
-from vita.models.configuration_audio import VitaAudioConfig
 from vita.models.filterbank import mel_features, num_frames
 
 TOLERANCE = 1e-5
-TINY = {
-    "input_dim": 20,
-    "subsampling_dim": 12,
-    "hidden_size": 32,
-    "num_attention_heads": 2,
-    "intermediate_size": 48,
-    "num_hidden_layers": 2,
-    "connector_kernel_size": 5,
-    "output_dim": 24,
-    "ctc_vocab_size": 9,
-}
-VARIANTS = {
-    "abs": {"position": "abs"},
-    "rel": {"position": "rel"},
-    "rotary": {"position": "rotary"},
-    "convolution": {"position": "rotary", "feed_forward": "conv1d-linear", "conv_kernel_size": 3},
-    "post_norm": {"position": "rel", "normalize_before": False},
-    "concatenated": {"position": "rel", "concat_after": True},
-}
-CONNECTORS = {
-    "cnn": {"connector_type": "cnn"},
-    "linear": {"connector_type": "linear"},
-    "one_conv": {"connector_type": "subsampling"},
-    "two_convs": {"connector_type": "subsampling", "connector_num_convs": 2},
-    "ctc": {"connector_type": "ctc"},
-}
-
-
-def build(module: type, seed: int = 0, **options: object) -> torch.nn.Module:
-    """A random module in eval mode with norms and CMVN that are not the identity."""
-    torch.manual_seed(seed)
-    built = module(VitaAudioConfig(**TINY | options)).eval()
-    for name, tensor in built.state_dict().items():
-        if "norm" in name or "cmvn" in name:
-            tensor.copy_(torch.rand(tensor.shape) + 0.5)
-    return built
 
 
 def pieces(total: int, sizes: list[int]) -> list[int]:
@@ -117,7 +81,7 @@ def test_memory_of_a_limited_stream_does_not_grow() -> None:
 @settings(max_examples=15, deadline=None)
 @given(total=st.integers(1, 40), kernel_size=st.integers(2, 6), sizes=st.lists(st.integers(0, 9), max_size=8))
 def test_connector_stream_equals_batch(connector: str, total: int, kernel_size: int, sizes: list[int]) -> None:
-    module = build(AudioConnector, **TINY | CONNECTORS[connector] | {"connector_kernel_size": kernel_size})
+    module = build(AudioConnector, **CONNECTORS[connector] | {"connector_kernel_size": kernel_size})
     hidden_LD = torch.randn(total, TINY["hidden_size"])
     state, tokens, start = module.new_stream(), [], 0
     for size in pieces(total, sizes):

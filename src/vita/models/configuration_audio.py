@@ -20,6 +20,17 @@ CHOICES = {
     "connector_norm": ("batch", "layer"),
     "connector_num_convs": (1, 2),
 }
+SIZES = (
+    "input_dim",
+    "subsampling_dim",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "num_hidden_layers",
+    "conv_kernel_size",
+    "connector_kernel_size",
+    "output_dim",
+)
 CHUNK_FRAMES_DRAWN = 25
 """Largest chunk (encoder frames of 40 ms) drawn in training with dynamic chunks."""
 
@@ -89,6 +100,10 @@ class VitaAudioConfig(PreTrainedConfig):
                 raise ConfigError(f"audio {name} unknown", got=getattr(self, name), expected=f"one of {choices}")
 
     def _check_sizes(self) -> None:
+        for name in SIZES:
+            least = MIN_FRAMES if name == "input_dim" else 1  # the convolutions need 7 bins as they need 7 frames
+            if getattr(self, name) < least:
+                raise ConfigError(f"audio {name} too small", got=getattr(self, name), expected=f"at least {least}")
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
                 "audio hidden_size must be a multiple of num_attention_heads",
