@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from vita.synth.scenes import Scene, Thing
+from vita.synth.scenes import Scene, Thing, thing_slots
 
 RGB = tuple[int, int, int]
+Face = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Mark = tuple[float, float, float, float, int]
+"""Where an object or a character was drawn: left, top, right, bottom (fractions of the picture) and its slot."""
 COLOUR_RGB: dict[str, RGB] = {
     "red": (220, 35, 35),
     "green": (40, 165, 60),
@@ -38,7 +41,7 @@ def font_files() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=512)
-def font(file: str | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(file: str | None, size: int) -> Face:
     """A font of `size` pixels; None is Pillow's built-in one."""
     return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
 
@@ -106,7 +109,7 @@ def draw_thing(draw: ImageDraw.ImageDraw, thing: Thing, size: tuple[int, int], f
             draw.line([*corners, corners[0], corners[1]], fill=outline, width=stroke, joint="curve")
 
 
-def fit_text(draw: ImageDraw.ImageDraw, text: str, file: str | None, width: float, height: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def fit_text(draw: ImageDraw.ImageDraw, text: str, file: str | None, width: float, height: float) -> Face:
     """The largest font in which `text` fits width x height pixels."""
     size = max(8, int(height))
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font(file, size))
@@ -114,17 +117,33 @@ def fit_text(draw: ImageDraw.ImageDraw, text: str, file: str | None, width: floa
     return font(file, max(7, int(size * scale)))
 
 
-def _write_centred(draw: ImageDraw.ImageDraw, text: str, centre: tuple[float, float], face: ImageFont.FreeTypeFont | ImageFont.ImageFont, ink: RGB) -> None:
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=face)
-    draw.text((centre[0] - (left + right) / 2, centre[1] - (top + bottom) / 2), text, font=face, fill=ink)
+class Pen:
+    """Draws on one picture and notes where each slot's object went."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self.draw, self.size, self.marks = ImageDraw.Draw(image), image.size, []
+
+    def write_centred(self, text: str, centre: tuple[float, float], face: Face, ink: RGB) -> None:
+        """Print centred on a point; every character is a mark, its slot the next free one."""
+        left, top, right, bottom = self.draw.textbbox((0, 0), text, font=face)
+        x, y = centre[0] - (left + right) / 2, centre[1] - (top + bottom) / 2
+        self.draw.text((x, y), text, font=face, fill=ink)
+        for i in range(len(text)):
+            begin, end = self.draw.textlength(text[:i], font=face), self.draw.textlength(text[: i + 1], font=face)
+            self.mark(x + begin, y + top, x + end, y + bottom, len(self.marks))
+
+    def mark(self, left: float, top: float, right: float, bottom: float, slot: int) -> None:
+        """Note a place, given in pixels."""
+        width, height = self.size
+        self.marks.append((left / width, top / height, right / width, bottom / height, slot))
 
 
 def _cased(text: str, rng: random.Random) -> str:
     return rng.choice((text, text.upper(), text.upper(), text.title()))
 
 
-def _draw_print(draw: ImageDraw.ImageDraw, scene: Scene, size: tuple[int, int], ink: RGB, rng: random.Random) -> None:
-    width, height = size
+def _draw_print(pen: Pen, scene: Scene, ink: RGB, rng: random.Random) -> None:
+    draw, (width, height) = pen.draw, pen.size
     text = _cased(scene.text, rng)
     file = rng.choice((None, None, *font_files()))
     # short print may be small; long print needs the width to be legible after the resize to a square
@@ -134,7 +153,7 @@ def _draw_print(draw: ImageDraw.ImageDraw, scene: Scene, size: tuple[int, int], 
     free_x, free_y = max(0.0, width - (right - left)) / 2, max(0.0, height - (bottom - top)) / 2
     spread = rng.choice((0.0, 0.5, 0.9))
     centre = (width / 2 + rng.uniform(-1, 1) * free_x * spread, height / 2 + rng.uniform(-1, 1) * free_y * spread)
-    _write_centred(draw, text, centre, face, ink)
+    pen.write_centred(text, centre, face, ink)
 
 
 def _box_centres(count: int, rng: random.Random) -> tuple[list[tuple[float, float]], float, float]:
@@ -163,8 +182,8 @@ def _arrow(draw: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[flo
     draw.polygon([end, *wings], fill=ink)
 
 
-def _draw_chart(draw: ImageDraw.ImageDraw, scene: Scene, size: tuple[int, int], ink: RGB, dark: bool, rng: random.Random) -> None:
-    width, height = size
+def _draw_chart(pen: Pen, scene: Scene, ink: RGB, dark: bool, rng: random.Random) -> None:
+    draw, (width, height) = pen.draw, pen.size
     centres, half_w, half_h = _box_centres(len(scene.boxes), rng)
     pixels = [(x * width, y * height) for x, y in centres]
     hw, hh = half_w * width, half_h * height
@@ -185,7 +204,7 @@ def _draw_chart(draw: ImageDraw.ImageDraw, scene: Scene, size: tuple[int, int], 
             draw.rounded_rectangle(corners, radius=hh * 0.4, fill=fill, outline=ink, width=stroke)
         else:
             draw.rectangle(corners, fill=fill, outline=ink, width=stroke)
-        _write_centred(draw, label, (x, y), face, ink)
+        pen.write_centred(label, (x, y), face, ink)
 
 
 def _edge(a: tuple[float, float], b: tuple[float, float], hw: float, hh: float) -> tuple[float, float]:
@@ -196,7 +215,14 @@ def _edge(a: tuple[float, float], b: tuple[float, float], hw: float, hh: float) 
 
 
 def render(scene: Scene, rng: random.Random, size: tuple[int, int] | None = None, style_seed: int | None = None) -> Image.Image:
-    """Draw `scene`.
+    """Draw `scene`; see `render_marked`."""
+    return render_marked(scene, rng, size, style_seed)[0]
+
+
+def render_marked(
+    scene: Scene, rng: random.Random, size: tuple[int, int] | None = None, style_seed: int | None = None
+) -> tuple[Image.Image, list[Mark]]:
+    """Draw `scene` and say where everything went.
 
     Args:
         scene: what is in the picture.
@@ -208,23 +234,26 @@ def render(scene: Scene, rng: random.Random, size: tuple[int, int] | None = None
     width, height = size or random_size(style)
     base, dark = background(style, width, height)
     image = Image.fromarray(base.astype(np.uint8))
-    draw = ImageDraw.Draw(image)
+    pen = Pen(image)
     if scene.kind == "shapes":
         angles = [style.gauss(0, 0.13) for _ in range(4)]
         outline_draw, shades = style.random(), {c: shade_of(c, style) for c in COLOUR_RGB}
         outline: RGB | None = None if outline_draw < 0.75 else ((235, 235, 235) if dark else (25, 25, 25))
-        for angle, thing in zip(angles, scene.things):
-            draw_thing(draw, thing, (width, height), shades[thing.colour], angle, outline)
+        for angle, (slot, thing) in zip(angles, thing_slots(scene.things)):
+            draw_thing(pen.draw, thing, (width, height), shades[thing.colour], angle, outline)
+            radius = thing.size * min(width, height) / 2
+            x, y = thing.x * width, thing.y * height
+            pen.mark(x - radius, y - radius, x + radius, y + radius, slot)
     else:
         low, high = (190, 255) if dark else (0, 70)
         ink: RGB = (style.randint(low, high),) * 3 if style.random() < 0.7 else tuple(style.randint(low, high) for _ in range(3))  # type: ignore[assignment]
         if not dark and style.random() < 0.25:
             ink = shade_of(style.choice(("red", "blue", "green", "purple")), style)
         if scene.kind == "chart":
-            _draw_chart(draw, scene, (width, height), ink, dark, style)
+            _draw_chart(pen, scene, ink, dark, style)
         else:
-            _draw_print(draw, scene, (width, height), ink, style)
-    return _photograph(image, rng)
+            _draw_print(pen, scene, ink, style)
+    return _photograph(image, rng), pen.marks
 
 
 def _photograph(image: Image.Image, rng: random.Random) -> Image.Image:

@@ -6,13 +6,16 @@ synthesised on first use. Interrupted synthesis loses at most the shard in progr
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from vita.errors import DependencyError
 from vita.models.filterbank import mel_features
 from vita.synth import side_talk
 from vita.synth.questions import Turn, clip_turn, decorate, fact, long_answer, number, picture_turn, small_talk, sum_
@@ -128,11 +131,17 @@ def speak(item: SpokenTurn) -> np.ndarray:
         wave = sound(str(generator.choice(SOUND_KINDS)), generator.uniform(0.5, 4.0), generator)
         if generator.random() < 0.3:
             extra = sound(str(generator.choice(SOUND_KINDS)), len(wave) / SAMPLE_RATE_HZ, generator)
-            wave = np.clip(wave + extra, -1, 1).astype(np.float32)
+            wave = np.clip(wave + np.resize(extra, wave.shape), -1, 1).astype(np.float32)
         return wave
-    wave = say(item.turn.question, item.speaker)
+    try:
+        wave = say(item.turn.question, item.speaker)
+    except DependencyError:
+        # a few variants crash espeak-ng on a few texts: that voice is replaced, and named
+        print(f"{item.speaker.voice} cannot say {item.turn.question!r}; spoken by {own_voice(item.turn.lang).voice}+m3", file=sys.stderr)
+        wave = say(item.turn.question, Speaker(engine="espeak", voice=own_voice(item.turn.lang).voice + "+m3"))
     for text, speaker in item.others:
-        wave = mix(wave, say(text, speaker), 0.0)
+        with contextlib.suppress(DependencyError):
+            wave = mix(wave, say(text, speaker), 0.0)
     return wave
 
 

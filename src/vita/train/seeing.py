@@ -1,0 +1,135 @@
+"""Stage 2a for the pocket model: the vision tower and its connector learn to say what is where.
+
+Labels are dense: every slot of the connector (its own posteriors), and every patch of the tower (training only).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from vita.models.configuration_vita import VitaConfig
+from vita.models.slots import SlotsConnector
+from vita.models.vision_tower import VisionTower
+from vita.synth.render import Mark, render_marked
+from vita.synth.scenes import (
+    CHARACTERS,
+    COLOURS,
+    GROUP_SIZES,
+    NUM_SLOTS,
+    SHAPES,
+    Scene,
+    characters,
+    random_clip,
+    random_scene,
+    slot_labels,
+    thing_slots,
+)
+
+PATCH_GROUPS = (len(SHAPES) + 1, len(COLOURS) + 1, len(CHARACTERS) + 1, NUM_SLOTS + 1)
+RARE_WEIGHT = 0.1
+"""Weight of "none" classes: most slots and patches are empty."""
+
+
+class Seeing(nn.Module):
+    """Tower, connector and the patch head."""
+
+    def __init__(self, config: VitaConfig) -> None:
+        super().__init__()
+        self.tower = VisionTower(config.vision_config)
+        self.connector = SlotsConnector(config)
+        self.patches = nn.Linear(config.vision_config.hidden_size, sum(PATCH_GROUPS))
+
+    def forward(self, pixels_NCSS: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the slots [N, K, sum(GROUP_SIZES)] and of the patches [N, P, sum(PATCH_GROUPS)]."""
+        patches = self.tower(pixels_NCSS)
+        slots = self.connector.projection.logits(self.connector.hidden(patches))
+        return slots.float(), self.patches(patches).float()
+
+
+def patch_labels(scene: Scene, marks: Sequence[Mark], edge: int) -> np.ndarray:
+    """[edge * edge, 4] int64: shape, colour, character and slot + 1 drawn in each patch; 0 is none."""
+    labels = np.zeros((edge, edge, 4), np.int64)
+    things = dict(thing_slots(scene.things))
+    letters = characters(scene) if scene.kind != "shapes" else []
+    for left, top, right, bottom, slot in marks:
+        if slot >= NUM_SLOTS:
+            continue
+        columns, rows = _span(left, right, edge), _span(top, bottom, edge)
+        if scene.kind == "shapes":
+            label = (SHAPES.index(things[slot].shape) + 1, COLOURS.index(things[slot].colour) + 1, 0, slot + 1)
+        else:
+            label = (0, 0, CHARACTERS.index(letters[slot][1]) + 1, slot + 1)
+        labels[rows, columns] = label
+    return labels.reshape(edge * edge, 4)
+
+
+def _span(low: float, high: float, edge: int) -> slice:
+    """Patches whose centre lies between two fractions, at least the one in the middle."""
+    first, last = int(np.ceil(low * edge - 0.5)), int(np.floor(high * edge - 0.5))
+    if last < first:
+        first = last = int((low + high) / 2 * edge)
+    return slice(max(first, 0), min(last, edge - 1) + 1)
+
+
+class PictureBatches:
+    """Pictures (and single frames of clips) with their labels, by step."""
+
+    def __init__(self, config: VitaConfig, *, seed: int, batch_size: int) -> None:
+        self.seed, self.batch_size = seed, batch_size
+        self.size, self.edge = config.tile_size, config.tile_size // config.patch_size
+        self.mean = np.asarray(config.image_mean, np.float32) * 255
+        self.std = np.asarray(config.image_std, np.float32) * 255
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """pixels [N, 3, S, S], slot labels [N, K, 7], patch labels [N, P, 4]."""
+        rng = random.Random(f"pictures {self.seed} {step}")
+        pixels, slots, patches = [], [], []
+        for _ in range(self.batch_size):
+            scene = rng.choice(random_clip(rng).frames) if rng.random() < 0.12 else random_scene(rng)
+            image, marks = render_marked(scene, rng)
+            pixels.append(self.normalise(image))
+            slots.append(slot_labels(scene))
+            patches.append(patch_labels(scene, marks, self.edge))
+        return torch.from_numpy(np.stack(pixels)), torch.from_numpy(np.stack(slots)), torch.from_numpy(np.stack(patches))
+
+    def normalise(self, image: Image.Image) -> np.ndarray:
+        """[3, S, S] float32, resized to a square tile as the processor does."""
+        resized = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+        return ((np.asarray(resized, np.float32) - self.mean) / self.std).transpose(2, 0, 1)
+
+
+def grouped_loss(logits: Tensor, labels: Tensor, groups: Sequence[int]) -> Tensor:
+    """Sum over groups of the cross entropy, "none" classes counting RARE_WEIGHT."""
+    total = logits.new_zeros(())
+    for part, label in zip(logits.split(list(groups), -1), labels.unbind(-1), strict=True):
+        loss = F.cross_entropy(part.flatten(0, -2), label.flatten(), reduction="none")
+        weight = torch.where(label.flatten() > 0, 1.0, RARE_WEIGHT)
+        total = total + (loss * weight).sum() / weight.sum()
+    return total
+
+
+def seeing_loss(model: Seeing, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> tuple[Tensor, dict[str, float]]:
+    """Slots + 0.5 x patches; figures: share of filled slots that are right in every factor."""
+    pixels, slots, patches = (x.to(device) for x in batch)
+    slot_logits, patch_logits = model(pixels)
+    slot_loss = grouped_loss(slot_logits, slots, GROUP_SIZES)
+    patch_loss = grouped_loss(patch_logits, patches, PATCH_GROUPS)
+    with torch.no_grad():
+        guesses = torch.stack([g.argmax(-1) for g in slot_logits.split(list(GROUP_SIZES), -1)], -1)
+        right = (guesses[..., [0, 1, 2, 3, 6]] == slots[..., [0, 1, 2, 3, 6]]).all(-1)
+        filled, print_ = slots[..., 0] > 0, slots[..., 6] > 0
+        shape = filled & ~print_
+        figures = {
+            "patch_loss": float(patch_loss),
+            "shapes_right": float(right[shape].float().mean()),
+            "print_right": float(right[print_].float().mean()) if print_.any() else 0.0,
+            "empty_right": float(right[~filled].float().mean()),
+        }
+    return slot_loss + 0.5 * patch_loss, figures
