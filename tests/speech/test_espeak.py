@@ -93,7 +93,9 @@ def test_process_ends_with_its_parent() -> None:
         "from vita.speech.espeak import Espeak; e = Espeak(); e.synthesize('hi', 'en-us');"
         "print(e._processes['en-us']._popen.pid)"
     )
-    pid = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    pid = int(done.stdout)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

@@ -1,0 +1,1 @@
+"""The command line: one module per command, each light to import; the work is imported when a command runs."""

@@ -1,0 +1,11 @@
+"""Engines: what holds a model and answers with it. `protocol.py` says what an engine is.
+
+protocol.py   Engine, Context, Reply and the records they exchange
+local.py      an engine on PyTorch, in this process
+reply.py      its replies, while they are written
+prompt.py     conversation -> ids and media, every medium processed once
+prefix.py     the KV cache of a conversation and what is in it
+decoding.py   choosing a token, text from tokens as they come
+batch.py      many conversations at once
+scripted.py   an engine that says what a test tells it to
+"""

@@ -1,0 +1,143 @@
+"""An engine on PyTorch, in this process: one model, any number of conversations, each with a KV cache of its own.
+
+Opened by `vita.api`. A Context is not to be used from two threads at once, except for `Reply.abort`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vita.chat.messages import Message, Part, Text
+from vita.chat.placement import PLACEHOLDERS
+from vita.chat.state import StateReading
+from vita.engine.batch import answer_batch
+from vita.engine.decoding import ReplyParts
+from vita.engine.prefix import Prefix
+from vita.engine.prompt import Prompt, PromptBuilder
+from vita.engine.protocol import GREEDY, Result, Sampling
+from vita.engine.reply import LocalReply
+from vita.errors import PromptError
+from vita.models.modeling_vita import VitaForConditionalGeneration
+from vita.models.processing_vita import VitaProcessor
+
+
+class LocalEngine:
+    """See `vita.engine.protocol.Engine`.
+
+    Args:
+        model: on its device, in its dtype.
+        processor: the model's.
+    """
+
+    def __init__(self, model: VitaForConditionalGeneration, processor: VitaProcessor) -> None:
+        self.model, self.processor = model.eval(), processor
+        self.parts = ReplyParts.of(model, processor)
+
+    def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> LocalContext:
+        """See Engine. Read with the first turn: which system prompt is used can depend on what is shown first."""
+        builder = PromptBuilder(self.processor)
+        start = [] if system is None else [Message.system(system)]
+        return LocalContext(self, [*start, *messages], builder, Prefix(self.model, builder))
+
+    def batch(self, conversations: Sequence[Sequence[Message]], sampling: Sampling = GREEDY) -> list[Result]:
+        """See Engine."""
+        return answer_batch(self.model, self.processor, self.parts, conversations, sampling)
+
+
+class LocalContext:
+    """See `vita.engine.protocol.Context`; made by `LocalEngine.open`."""
+
+    def __init__(self, engine: LocalEngine, messages: list[Message], builder: PromptBuilder, prefix: Prefix) -> None:
+        self._engine, self._messages, self._builder, self._prefix = engine, messages, builder, prefix
+        self._open_reply: LocalReply | None = None
+        self._appended_ms = 0.0
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """See Context."""
+        return tuple(self._messages)
+
+    def append(self, *parts: Part | str | Message) -> None:
+        """See Context. A whole Message is taken as it is; parts join the user's turn that is open."""
+        self._check_idle()
+        started_s = time.perf_counter()
+        messages = list(self._messages)
+        for part in parts:
+            if isinstance(part, Message):
+                messages.append(part)
+            elif messages and messages[-1].role == "user":
+                piece = Text(part) if isinstance(part, str) else part
+                messages[-1] = Message("user", (*messages[-1].parts, piece))
+            else:
+                messages.append(Message.user(part))
+        self._prefix.read(self._builder.build(messages, answering=False))
+        self._messages = messages
+        self._appended_ms += 1000 * (time.perf_counter() - started_s)
+
+    def reply(self, sampling: Sampling = GREEDY) -> LocalReply:
+        """See Context."""
+        self._check_idle()
+        started_s = time.perf_counter()
+        prompt = self._builder.build(self._messages, answering=True)
+        reading = self._read_state(self._prefix.read(prompt), sampling)
+        prefill_ms = self._appended_ms + 1000 * (time.perf_counter() - started_s)
+        self._appended_ms = 0.0
+        self._open_reply = LocalReply(
+            prefix=self._prefix,
+            parts=self._engine.parts,
+            prompt=prompt,
+            reading=reading,
+            sampling=sampling,
+            started_s=started_s,
+            prefill_ms=prefill_ms,
+            when_done=self._note_reply,
+        )
+        return self._open_reply
+
+    def fork(self) -> LocalContext:
+        """See Context."""
+        self._check_idle()
+        builder = self._builder.copy()
+        return LocalContext(self._engine, list(self._messages), builder, self._prefix.fork(builder))
+
+    def rewind(self, num_messages: int, *, heard: str | None = None) -> None:
+        """See Context. The cache is cut now; what is left is not read again."""
+        self._check_idle()
+        if not 0 <= num_messages <= len(self._messages):
+            raise PromptError("cannot rewind there", got=num_messages, expected=f"0 to {len(self._messages)} messages")
+        kept, later = self._messages[:num_messages], self._messages[num_messages:]
+        if heard is not None:
+            if not later or later[0].role != "assistant":
+                raise PromptError(f"there is no reply after {num_messages} messages, of which part was heard")
+            kept = [*kept, Message.assistant(heard, later[0].state)]
+        prompt = Prompt([], [])
+        if any(message.role != "system" for message in kept):
+            prompt = self._builder.build(kept, answering=False)
+        self._prefix.crop(self._prefix.shared_with(prompt))
+        self._builder.keep_only(prompt.spans)
+        self._messages = kept
+
+    def _note_reply(self, reply: LocalReply) -> None:
+        """A reply has ended: it becomes a message."""
+        self._open_reply = None
+        text = reply.text
+        for control in (*self._engine.processor.template.control_texts(), *PLACEHOLDERS):
+            text = text.replace(control, f"{control[0]} {control[1:]}")  # a prompt must not hold it
+        self._messages.append(Message.assistant(text, reply.state))
+
+    def _check_idle(self) -> None:
+        if self._open_reply is not None and self._open_reply.is_aborted:
+            self._open_reply.result()
+        if self._open_reply is not None:
+            raise PromptError("a reply is still being written", fix="read it to its end, or abort it")
+
+    @torch.inference_mode()
+    def _read_state(self, logits_V: Tensor, sampling: Sampling) -> StateReading:
+        def score(ids: tuple[int, ...]) -> Tensor:
+            return torch.log_softmax((self._prefix.peek(ids) if ids else logits_V).float(), dim=-1).cpu()
+
+        return self._engine.parts.state_reader.read(score, sampling.state)  # type: ignore[arg-type]

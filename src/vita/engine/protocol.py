@@ -1,0 +1,150 @@
+"""What an engine is: it opens Contexts (conversations that the model has read so far), and a Context gives Replies.
+
+Implemented by `local` (PyTorch) and `scripted` (tests); used by `vita.api`, the command line and live conversations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, Protocol
+
+from vita.chat.messages import Message, Part
+from vita.chat.state import StateMode
+from vita.errors import ConfigError
+from vita.tokens import State
+
+Ending = Literal["stop", "length", "noise", "aborted"]
+"""Why a reply ended: the model ended it, max_new_tokens, the turn was noise, `Reply.abort`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a reply is written.
+
+    max_new_tokens: at most so many tokens after the state token.
+    temperature: 0 takes the likeliest token; above, tokens are drawn.
+    seed: makes drawing repeatable; None draws differently every time.
+    state: "auto" leaves the state to the model, "answer" never takes a turn for noise.
+    """
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    seed: int | None = None
+    state: StateMode = "auto"
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ConfigError("max_new_tokens is too small", got=self.max_new_tokens, expected="1 or more")
+        if not 0 <= self.temperature <= 10:
+            raise ConfigError("temperature is out of range", got=self.temperature, expected="0 to 10")
+
+
+GREEDY = Sampling()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Tokens of one reply.
+
+    prompt_tokens: the conversation up to the reply, features of media included.
+    image_tokens, audio_tokens: how many of these stand for pictures and video, and for sound.
+    completion_tokens: state token and text of the reply.
+    """
+
+    prompt_tokens: int
+    image_tokens: int
+    audio_tokens: int
+    completion_tokens: int
+
+    def to_dict(self) -> dict[str, int]:
+        """For JSON, with the total."""
+        return {**asdict(self), "total_tokens": self.prompt_tokens + self.completion_tokens}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Milliseconds of one reply.
+
+    prefill_ms: reading what was new in the conversation, media included, until the state was known.
+    first_token_ms: from the call of `reply` to the first text (for noise: to the state).
+    total_ms: from the call of `reply` to the end.
+    """
+
+    prefill_ms: float
+    first_token_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A finished reply.
+
+    state: what the model took the turn for.
+    probabilities: of every state that was allowed.
+    text: the reply; "" for noise.
+    ending: why it ended.
+    """
+
+    state: State
+    probabilities: dict[State, float]
+    text: str
+    ending: Ending
+    usage: Usage
+    timing: Timing
+
+
+class Reply(Protocol):
+    """A reply that is being written: the state is known at once, the text comes by iterating."""
+
+    state: State
+    probabilities: dict[State, float]
+
+    def __iter__(self) -> Iterator[str]:
+        """The text, in pieces that join to `Result.text`."""
+        ...
+
+    def abort(self) -> None:
+        """End it now, from any thread; no text comes afterwards."""
+        ...
+
+    def result(self) -> Result:
+        """The finished reply; whatever has not been written yet is written first."""
+        ...
+
+
+class Context(Protocol):
+    """A conversation that the model has read so far."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What is in it, the system message included if it was given."""
+        ...
+
+    def append(self, *parts: Part | str) -> None:
+        """Add to the user's turn, and let the model read it now."""
+        ...
+
+    def reply(self, sampling: Sampling = GREEDY) -> Reply:
+        """Answer the user's turn. The reply becomes a message when it has ended."""
+        ...
+
+    def fork(self) -> Context:
+        """A second conversation with the same beginning."""
+        ...
+
+    def rewind(self, num_messages: int, *, heard: str | None = None) -> None:
+        """Forget all but the first messages; of the reply after them keep `heard`, if given."""
+        ...
+
+
+class Engine(Protocol):
+    """Holds a model; one copy of the weights for all its contexts."""
+
+    def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> Context:
+        """A new conversation; `system` replaces the model's own system prompt, `messages` were said before."""
+        ...
+
+    def batch(self, conversations: Sequence[Sequence[Message]], sampling: Sampling = GREEDY) -> list[Result]:
+        """Answer many conversations at once, each as if it were alone."""
+        ...
