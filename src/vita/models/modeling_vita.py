@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils.generic import can_return_tuple
 
-from vita.errors import ConfigError, PromptError
+from vita.errors import ConfigError, MediaError, PromptError
 from vita.models.audio_connector import AudioConnector
 from vita.models.audio_tower import AudioTower
 from vita.models.configuration_vita import VitaConfig
@@ -79,6 +79,10 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def get_image_features(self, pixel_values: Tensor, num_tokens: int | None = None) -> Tensor:
         """Normalised tiles [N, 3, S, S] -> [N, K, H]; with `num_tokens` only the first tokens of each tile."""
+        if not isinstance(pixel_values, Tensor):
+            raise MediaError(
+                "pixel_values must be one tensor", got=type(pixel_values).__name__, expected="[N, 3, S, S]"
+            )
         patches_NPD = self.vision_tower(pixel_values.to(self.vision_tower.encoder.dtype))
         return self.vision_connector(patches_NPD, num_tokens)
 

@@ -128,9 +128,8 @@ def normalise(
     """RGB tiles of one size -> float32 [N, 3, S, S], (value / 255 - mean) / std."""
     if not tiles:
         raise MediaError("no tiles to normalise")
-    size = tiles[0].size
-    scale = [np.float32(1 / (255 * deviation)) for deviation in std]
-    shift = [np.float32(-average / deviation) for average, deviation in zip(mean, std, strict=True)]
+    size, values = tiles[0].size, np.arange(256) / 255
+    normalised = [((values - mean[channel]) / std[channel]).astype(np.float32) for channel in range(3)]
     pixels = np.empty((len(tiles), 3, size[1], size[0]), dtype=np.float32)
     for out_CHW, tile in zip(pixels, tiles, strict=True):
         if tile.size != size or tile.mode != "RGB":
@@ -138,6 +137,5 @@ def normalise(
                 "tiles must be RGB and of one size", got=f"{tile.mode} {tile.size}", expected=f"RGB {size}"
             )
         for channel, band in enumerate(tile.split()):
-            np.multiply(np.asarray(band), scale[channel], out=out_CHW[channel])
-            out_CHW[channel] += shift[channel]
+            np.take(normalised[channel], np.asarray(band), out=out_CHW[channel], mode="clip")
     return pixels

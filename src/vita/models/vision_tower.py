@@ -36,8 +36,8 @@ class VisionTower(nn.Module):
 
     def forward(self, pixel_values_NCSS: Tensor) -> Tensor:
         """Normalised pixels [N, 3, S, S], S a multiple of the patch size -> [N, P, D] row by row, P = (S / patch)^2."""
-        height, width = pixel_values_NCSS.shape[-2:]
-        if pixel_values_NCSS.ndim != 4 or height != width or height % self.patch_size:
+        height, width = pixel_values_NCSS.shape[-2:] if pixel_values_NCSS.ndim == 4 else (0, 1)
+        if height != width or height % self.patch_size:
             raise MediaError(
                 "tiles must be square and divide into patches",
                 got=tuple(pixel_values_NCSS.shape),
