@@ -1,0 +1,170 @@
+"""The reference's checkpoint layout: its configuration files as a VitaConfig, and where its tensors lie.
+
+A checkpoint is a folder with config.json (model_type vita-mixtral) and safetensors files; the vision encoder and the
+audio encoder are folders of their own that config.json names, often by the path they had on another machine. Their
+tensors are in the main files or, where those have none, in the folders. Used by `convert` and by `load`, which tells
+such folders from ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import AutoConfig, InternVLVisionConfig, PreTrainedConfig
+
+from vita.checkpoints.audio_names import audio_config_from_reference
+from vita.checkpoints.sources import InMemory, Source, open_folder, open_pickle, read_json
+from vita.checkpoints.table import AUDIO_PREFIX, VISION_PREFIX
+from vita.errors import CheckpointError
+from vita.models.cmvn import read_cmvn
+from vita.models.configuration_audio import VitaAudioConfig
+from vita.models.configuration_vita import VitaConfig
+
+TEXT_MODELS = {"vita-mixtral": "mixtral"}
+_CMVN = AUDIO_PREFIX + "encoder.global_cmvn."
+_VISION_FIELDS = {
+    "hidden_size": "hidden_size",
+    "num_hidden_layers": "num_hidden_layers",
+    "num_attention_heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+    "image_size": "image_size",
+    "patch_size": "patch_size",
+    "num_channels": "num_channels",
+    "hidden_act": "hidden_act",
+    "layer_norm_eps": "layer_norm_eps",
+    "norm_type": "norm_type",
+    "qkv_bias": "attention_bias",
+    "qk_normalization": "use_qk_norm",
+    "attention_dropout": "attention_dropout",
+    "dropout": "hidden_dropout_prob",
+    "initializer_factor": "layer_scale_init_value",
+    "initializer_range": "initializer_range",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceCheckpoint:
+    """A checkpoint in the reference's layout.
+
+    config: the same model as we configure it.
+    sources: its tensors, under the reference's names.
+    """
+
+    config: VitaConfig
+    sources: tuple[Source, ...]
+
+
+def read_reference(folder: Path) -> ReferenceCheckpoint:
+    """Reads the configuration files of a checkpoint and opens its tensor files."""
+    raw = read_reference_config(folder)
+    vision_folder = _find_part(folder, raw, "mm_vision_tower")
+    audio_folder = _find_part(folder, raw, "mm_audio_encoder")
+    config = _vita_config(raw, vision_folder, audio_folder)
+    sources = open_folder(folder)
+    names = {name for source in sources for name in source.shapes}
+    if not any(name.startswith(VISION_PREFIX) for name in names):
+        sources += open_folder(vision_folder, VISION_PREFIX)
+    if not any(name.startswith(AUDIO_PREFIX + "encoder.enc.") for name in names):
+        sources.append(_open_audio(audio_folder))
+        names |= set(sources[-1].shapes)
+    if _CMVN + "mean" not in names:
+        sources.append(_read_cmvn(audio_folder))
+    return ReferenceCheckpoint(config=config, sources=tuple(sources))
+
+
+def read_reference_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a folder, which must be of the reference's kind."""
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} has no config.json", expected="a VITA-1.0 checkpoint folder")
+    raw = read_json(folder / "config.json")
+    if raw.get("model_type") not in TEXT_MODELS:
+        raise CheckpointError(
+            f"{folder} is not in the reference's layout",
+            got=f"model_type {raw.get('model_type')}",
+            expected=" or ".join(TEXT_MODELS),
+            fix="a folder with model_type vita is loaded as it is" if raw.get("model_type") == "vita" else None,
+        )
+    return raw
+
+
+def vision_config_from_reference(raw: dict[str, Any]) -> InternVLVisionConfig:
+    """InternVLVisionConfig from InternViT's own config.json. Stochastic depth is left out: the encoder is frozen."""
+    return InternVLVisionConfig(
+        use_mean_pooling=True, **{ours: raw[theirs] for theirs, ours in _VISION_FIELDS.items() if theirs in raw}
+    )
+
+
+def _vita_config(raw: dict[str, Any], vision_folder: Path, audio_folder: Path) -> VitaConfig:
+    if raw.get("mm_projector_type", "mlp2x_gelu") != "mlp2x_gelu":
+        raise CheckpointError("vision connector unknown", got=raw["mm_projector_type"], expected="mlp2x_gelu")
+    pixels = vision_folder / "preprocessor_config.json"
+    preprocessor = read_json(pixels) if pixels.is_file() else {}
+    vision = vision_config_from_reference(read_json(vision_folder / "config.json"))
+    text = _text_config(raw)
+    given = {
+        "max_tiles": raw.get("max_dynamic_patch"),
+        "min_tiles": raw.get("min_dynamic_patch"),
+        "tile_size": preprocessor.get("crop_size"),
+        "image_mean": preprocessor.get("image_mean"),
+        "image_std": preprocessor.get("image_std"),
+        "tokenizer_model_max_length": raw.get("tokenizer_model_max_length"),
+        "downsample_ratio": raw.get("downsample_ratio"),
+    }
+    return VitaConfig(
+        text_config=text,
+        vision_config=vision,
+        audio_config=_audio_config(audio_folder, text.hidden_size),
+        image_token_id=raw.get("image_token_index", text.vocab_size),
+        audio_token_id=raw.get("audio_token_index", text.vocab_size + 1),
+        pad_to_square=raw.get("image_aspect_ratio") == "pad",
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def _text_config(raw: dict[str, Any]) -> PreTrainedConfig:
+    foreign = ("mm_", "model_type", "architectures", "use_mm_proj", "image_", "freeze_", "tokenizer_", "transformers_")
+    fields = {name: value for name, value in raw.items() if not name.startswith(foreign)}
+    return AutoConfig.for_model(TEXT_MODELS[raw["model_type"]], **fields)
+
+
+def _audio_config(folder: Path, hidden_size: int) -> VitaAudioConfig:
+    path = folder / "train.yaml"
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = audio_config_from_reference(settings["encoder_conf"], settings["model_conf"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", expected="the audio encoder's settings") from error
+    if config.output_dim != hidden_size:
+        raise CheckpointError(f"{path} is for another language model", got=config.output_dim, expected=hidden_size)
+    return config
+
+
+def _find_part(folder: Path, raw: dict[str, Any], key: str) -> Path:
+    """The folder that config.json names, there or beside the checkpoint or inside it."""
+    named = raw.get(key)
+    if not named:
+        raise CheckpointError(f"{folder / 'config.json'} has no {key}")
+    places = [folder / named, folder / Path(named).name, folder.parent / Path(named).name, Path(named)]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise CheckpointError(
+        f"{key} {named} is not there", fix=f"put a copy or a link of that folder at {folder / Path(named).name}"
+    )
+
+
+def _open_audio(folder: Path) -> Source:
+    if (folder / "model.safetensors").is_file():
+        return open_folder(folder, AUDIO_PREFIX)[0]
+    if not (folder / "final.pt").is_file():
+        raise CheckpointError(f"the checkpoint has no audio encoder and {folder} has no final.pt")
+    return open_pickle(folder / "final.pt", AUDIO_PREFIX)
+
+
+def _read_cmvn(folder: Path) -> Source:
+    mean, istd = read_cmvn(folder / "global_cmvn")
+    return InMemory({_CMVN + "mean": torch.from_numpy(mean).float(), _CMVN + "istd": torch.from_numpy(istd).float()})

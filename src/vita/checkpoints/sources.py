@@ -1,0 +1,109 @@
+"""Tensor files as they lie on the disk: what is in them, and reading them one tensor at a time.
+
+Used by `convert`. Safetensors headers are read without the tensors; a pickle is only ever read with weights_only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vita.errors import CheckpointError
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+
+
+class Source(Protocol):
+    """Some tensors under the reference's names."""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each tensor."""
+        ...
+
+    def read(self) -> Iterator[tuple[str, Tensor]]:
+        """The tensors one by one."""
+        ...
+
+
+class SafetensorsFile:
+    """A safetensors file whose names get a prefix."""
+
+    def __init__(self, path: Path, prefix: str = "") -> None:
+        self.path, self.prefix = path, prefix
+        try:
+            with safe_open(path, framework="pt") as file:
+                self.shapes = {prefix + name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} is no readable safetensors file: {error}", fix="fetch it again") from error
+
+    def read(self) -> Iterator[tuple[str, Tensor]]:
+        """The tensors in the order of the file."""
+        with safe_open(self.path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                yield self.prefix + name, file.get_tensor(name)
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Tensors that are already there."""
+
+    tensors: dict[str, Tensor]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each tensor."""
+        return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+
+    def read(self) -> Iterator[tuple[str, Tensor]]:
+        """The tensors."""
+        yield from self.tensors.items()
+
+
+def open_folder(folder: Path, prefix: str = "") -> list[Source]:
+    """The safetensors files of a checkpoint folder, sharded or not; none of them is read yet."""
+    index = folder / INDEX
+    if index.is_file():
+        shards = sorted(set(read_json(index).get("weight_map", {}).values()))
+        missing = [shard for shard in shards if not (folder / shard).is_file()]
+        if missing or not shards:
+            raise CheckpointError(f"shards listed in {index} are missing", got=", ".join(missing[:3]) or "no shard")
+        return [SafetensorsFile(folder / shard, prefix) for shard in shards]
+    if (folder / SINGLE).is_file():
+        return [SafetensorsFile(folder / SINGLE, prefix)]
+    pickles = sorted(path.name for path in folder.glob("*.bin"))
+    raise CheckpointError(
+        f"no {SINGLE} in {folder}",
+        got=f"the pickle {pickles[0]}" if pickles else None,
+        fix="save it as safetensors with transformers first" if pickles else None,
+    )
+
+
+def open_pickle(path: Path, prefix: str = "") -> Source:
+    """A PyTorch checkpoint of plain tensors. Anything else in it is refused, and nothing of it is executed."""
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises whatever the file makes it raise
+        raise CheckpointError(f"{path} is no plain checkpoint of tensors: {str(error).splitlines()[0]}") from error
+    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise CheckpointError(f"{path} holds something else than named tensors", expected="a state dict")
+    return InMemory({prefix + name: tensor for name, tensor in loaded.items()})
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; CheckpointError if it is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} is no JSON object", got=type(content).__name__)
+    return content
