@@ -88,7 +88,7 @@ class TokenizerTemplate(Template):
         chat = [{"role": turn.role, "content": turn.text} for turn in turns]
         if system is not None:
             chat.insert(0, {"role": "system", "content": system})
-        return self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=open_reply)
+        return str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=open_reply))
 
     def system_prompt(self, turns: Sequence[Turn], modality: Modality | str | None) -> str | None:
         """See Template; the modality plays no part."""

@@ -25,10 +25,12 @@ class Encoded:
 
     ids: token ids.
     spans: per id, where the text that it stands for begins and ends; (0, 0) for the beginning of sequence.
+    media: per medium, where its ids begin and end.
     """
 
     ids: list[int] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)
+    media: list[tuple[int, int]] = field(default_factory=list)
 
     def index_at(self, position: int) -> int:
         """Index of the first id that stands for text at or after `position`; the number of ids if there is none.
@@ -85,6 +87,7 @@ def encode(
         _append_text(encoded, tokenizer, piece, position)
         position += len(piece)
         if index < len(found):
+            encoded.media.append((len(encoded.ids), len(encoded.ids) + len(media_ids[index])))
             encoded.ids.extend(media_ids[index])
             end = position + len(found[index])
             encoded.spans.extend([(position, end)] * len(media_ids[index]))
@@ -95,7 +98,7 @@ def encode(
 def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The ids that the tokenizer itself puts before a text (none for most, BOS for Llama's kind)."""
     bos = tokenizer.bos_token_id
-    return [bos] if bos is not None and tokenizer("").input_ids[:1] == [bos] else []
+    return [bos] if isinstance(bos, int) and tokenizer("").input_ids[:1] == [bos] else []
 
 
 def _append_text(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, piece: str, position: int) -> None:

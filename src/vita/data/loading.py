@@ -53,11 +53,11 @@ def build_sample(record: Record, media: dict[str, list[Medium]], processor: Vita
         raise DataError(f"sample {record.name} is too long", got=f"{len(text.input_ids)} tokens", expected=limit)
     queues = {kind: iter(of_kind) for kind, of_kind in media.items()}
     encoded = [processor.encode_medium(next(queues[kind])) for kind in text.placeholders]
-    visual = [medium for medium in encoded if medium.pixel_values is not None]
+    pixels = [medium.pixel_values for medium in encoded if medium.pixel_values is not None]
     return Sample(
         input_ids=text.input_ids,
         labels=text.labels,
-        pixel_values=torch.from_numpy(np.concatenate([m.pixel_values for m in visual])) if visual else None,
-        tile_token_counts=[count for m in visual for count in m.tile_token_counts] if visual else None,
+        pixel_values=torch.from_numpy(np.concatenate(pixels)) if pixels else None,
+        tile_token_counts=[count for m in encoded for count in m.tile_token_counts] if pixels else None,
         audio_features=[torch.from_numpy(m.audio_features) for m in encoded if m.audio_features is not None],
     )

@@ -14,7 +14,7 @@ from typing import Any
 from vita.errors import DataError
 
 ROLE_OF = {"human": "user", "gpt": "assistant"}
-MEDIA_FIELDS = ("image", "video", "audio")
+LIST_FIELDS = ("set", "id", "image", "video", "audio")
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,14 @@ class Record:
         """The reference's fields; a packed record has lists where a single one has plain values."""
         packed = len(self.ids) > 1
         item: dict[str, Any] = {}
-        for key, values in (("set", self.sets), ("id", self.ids)):
+        for key, values in zip(LIST_FIELDS, (self.sets, self.ids, self.images, self.videos, self.audios), strict=True):
             if values:
-                item[key] = list(values) if packed else values[0]
-        for key, values in zip(MEDIA_FIELDS, (self.images, self.videos, self.audios), strict=True):
-            if values:
-                item[key] = list(values) if packed or len(values) > 1 else values[0]
+                item[key] = list(values) if packed or len(values) > 1 else next(iter(values))
         names = {role: name for name, role in ROLE_OF.items()}
         item["conversations"] = [{"from": names[turn.role], "value": turn.text} for turn in self.turns]
         if self.noise_turns:
-            item["inserted_id"] = list(self.noise_turns) if len(self.noise_turns) > 1 else self.noise_turns[0]
+            several = len(self.noise_turns) > 1
+            item["inserted_id"] = list(self.noise_turns) if several else next(iter(self.noise_turns))
         return item if self.end_tag else {**item, "end_tag": False}
 
 

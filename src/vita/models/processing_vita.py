@@ -20,11 +20,11 @@ from torch import Tensor
 from transformers import AutoProcessor, BatchFeature, PreTrainedTokenizerBase
 from transformers.processing_utils import ProcessorMixin
 
+from vita.chat import tokenizing
 from vita.chat.formats import build_template
 from vita.chat.messages import PLACEHOLDER_OF, Audio, Image, Medium, Message, Video
 from vita.chat.state import StateReader, spelling_ids
 from vita.chat.template import Template, Turn
-from vita.chat.tokenizing import encode, load_tokenizer
 from vita.errors import CheckpointError, ConfigError, LimitError, PromptError
 from vita.models.configuration_vita import VitaConfig
 from vita.models.filterbank import mel_features, num_frames
@@ -50,11 +50,17 @@ class EncodedMedium:
 
 
 @dataclass(frozen=True)
-class EncodedPrompt:
-    """One conversation: its ids, and its media in the order of appearance."""
+class PromptIds:
+    """One conversation as ids, nothing encoded yet.
+
+    ids: one for each feature of a medium.
+    media: in the order of appearance.
+    spans: where the ids of each medium begin and end.
+    """
 
     ids: list[int]
-    media: tuple[EncodedMedium, ...]
+    media: tuple[Medium, ...]
+    spans: tuple[tuple[int, int], ...]
 
 
 class VitaProcessor(ProcessorMixin):
@@ -101,16 +107,17 @@ class VitaProcessor(ProcessorMixin):
             raise PromptError("no conversation given")
         pad_id = pad_token_id(self.tokenizer)
         batch = pad_ids([prompt.ids for prompt in prompts], pad_id=pad_id, padding_side=padding_side)
-        return BatchFeature(batch | stack_media([medium for prompt in prompts for medium in prompt.media]))
+        media = [self.encode_medium(medium) for prompt in prompts for medium in prompt.media]
+        return BatchFeature(batch | stack_media(media))
 
-    def encode(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> EncodedPrompt:
-        """One conversation as ids and numbers. Raises as `__call__` does."""
+    def encode(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> PromptIds:
+        """One conversation as ids. Raises as `__call__` does."""
         rendered = self.template.render_with_media(messages, add_generation_prompt=add_generation_prompt)
         runs = [self.feature_ids(medium) for medium in rendered.media]
-        ids = encode(self.tokenizer, rendered.text, runs, adds_bos=self.template.adds_bos).ids
-        if len(ids) > self.config.tokenizer_model_max_length:
-            self._refuse(len(ids), rendered.media, runs)
-        return EncodedPrompt(ids, tuple(self.encode_medium(medium) for medium in rendered.media))
+        encoded = tokenizing.encode(self.tokenizer, rendered.text, runs, adds_bos=self.template.adds_bos)
+        if len(encoded.ids) > self.config.tokenizer_model_max_length:
+            self._refuse(len(encoded.ids), rendered.media, runs)
+        return PromptIds(encoded.ids, rendered.media, tuple(encoded.media))
 
     def feature_ids(self, medium: Medium) -> list[int]:
         """The ids that stand for a medium in the prompt, one per feature; nothing is computed."""
@@ -129,8 +136,9 @@ class VitaProcessor(ProcessorMixin):
             return EncodedMedium(ids=ids, audio_features=mel_features(medium.samples))
         size, pad = config.tile_size, config.pad_to_square
         if isinstance(medium, Image):
-            limits = {"max_tiles": config.max_tiles, "min_tiles": config.min_tiles}
-            tiles, count = tile_image(medium.image, tile=size, pad=pad, **limits), config.num_image_tokens
+            most, fewest = config.max_tiles, config.min_tiles
+            tiles = tile_image(medium.image, max_tiles=most, min_tiles=fewest, tile=size, pad=pad)
+            count = config.num_image_tokens
         else:
             tiles = [crop_frame(frame, tile=size, pad=pad) for frame in medium.clip.frames]
             count = config.num_frame_tokens
@@ -177,8 +185,10 @@ class VitaProcessor(ProcessorMixin):
         folder = Path(pretrained_model_name_or_path)
         if not folder.is_dir():
             folder = _fetch(str(pretrained_model_name_or_path), kwargs)
+        if not (folder / "config.json").is_file():
+            raise CheckpointError(f"{folder} is no checkpoint folder", expected="a config.json in it")
         config = VitaConfig.from_pretrained(folder)
-        tokenizer = load_tokenizer(folder)
+        tokenizer = tokenizing.load_tokenizer(folder)
         saved = _read_saved(folder / PROCESSOR_FILE)
         return cls(tokenizer, config, build_template(config.template, tokenizer, config.states, saved))
 
@@ -207,7 +217,7 @@ class VitaProcessor(ProcessorMixin):
 def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """The id for padding: the tokenizer's, else its unknown or end token; padding is masked, so any id will do."""
     for token_id in (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id):
-        if token_id is not None:
+        if isinstance(token_id, int):
             return token_id
     return 0
 
@@ -244,11 +254,11 @@ def pad_clips(clips: Sequence[Tensor]) -> dict[str, Tensor]:
 
 def stack_media(media: Sequence[EncodedMedium]) -> dict[str, Tensor]:
     """All media of a batch, in order, as the model takes them; see `VitaProcessor.__call__`."""
-    visual = [medium for medium in media if medium.pixel_values is not None]
     stacked = pad_clips([torch.from_numpy(m.audio_features) for m in media if m.audio_features is not None])
-    if visual:
-        counts = [count for medium in visual for count in medium.tile_token_counts]
-        stacked["pixel_values"] = torch.from_numpy(np.concatenate([medium.pixel_values for medium in visual]))
+    pixels = [medium.pixel_values for medium in media if medium.pixel_values is not None]
+    if pixels:
+        counts = [count for medium in media for count in medium.tile_token_counts]
+        stacked["pixel_values"] = torch.from_numpy(np.concatenate(pixels))
         stacked["tile_token_counts"] = torch.tensor(counts, dtype=torch.int64)
     return stacked
 
@@ -277,4 +287,4 @@ def _read_saved(path: Path) -> dict[str, Any]:
 
 AutoProcessor.register(VitaConfig, VitaProcessor)
 
-__all__ = ["EncodedMedium", "EncodedPrompt", "VitaProcessor"]
+__all__ = ["EncodedMedium", "PromptIds", "VitaProcessor"]
