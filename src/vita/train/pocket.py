@@ -12,13 +12,13 @@ WIDTH = 256
 
 
 def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
-    """About 16 M parameters: Qwen3 of 5 x 256, InternViT of 5 x 192 at 224 pixels (196 patches), audio tower of 6 x 256."""
+    """About 16 M parameters: Qwen3 of 4 x 256, InternViT of 5 x 192 at 224 pixels (196 patches), audio tower of 6 x 256."""
     ids = tokenizer.get_vocab()
     text = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
         intermediate_size=768,
-        num_hidden_layers=5,
+        num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=4,
         head_dim=64,
