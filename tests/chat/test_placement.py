@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vita.chat import Audio, Image, Message, Video
@@ -64,6 +64,7 @@ def test_placeholders_must_match_the_media(parts):
 PIECES = st.lists(st.sampled_from([*PLACEHOLDERS, "\n", " ", "a", "<", "image>"]), max_size=12).map("".join)
 
 
+@settings(deadline=None, max_examples=50)
 @given(PIECES)
 def test_splitting_loses_nothing(text):
     pieces, found = split_at(text)
@@ -71,6 +72,7 @@ def test_splitting_loses_nothing(text):
     assert not any(placeholder in piece for piece in pieces for placeholder in PLACEHOLDERS)
 
 
+@settings(deadline=None, max_examples=50)
 @given(PIECES)
 def test_tidying_keeps_every_placeholder_and_the_words(text):
     tidy = VITA_LAYOUT.apply(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vita.chat.placement import PLACEHOLDERS, split_at
@@ -42,6 +42,7 @@ def test_a_token_over_a_boundary_is_an_error():
         encoded.index_at(1)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.sampled_from([*PLACEHOLDERS, "red", " it", "\n", "好", "é", "😀"]), max_size=10).map("".join))
 def test_spans_are_in_order_and_inside_the_text(text):
     found = split_at(text)[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vita.data.packing import estimated_length, greedy_groups, histogram, join_records, reference_shuffle
@@ -13,6 +13,7 @@ from vita.errors import ConfigError, DataError
 LENGTHS = st.lists(st.integers(1, 300), max_size=60)
 
 
+@settings(deadline=None, max_examples=50)
 @given(LENGTHS, st.integers(1, 400))
 def test_groups(lengths, limit):
     groups = greedy_groups(lengths, limit)
@@ -37,6 +38,7 @@ def test_sound_counts_in_steps_of_two_seconds(seconds, tokens):
     assert estimated_length(100, 3, seconds, tokens_per_tile=16) == 100 + 3 * 16 + tokens
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(), max_size=20), st.integers(0, 2**32))
 def test_shuffling_is_repeatable_and_leaves_its_input_alone(items, seed):
     before = list(items)
@@ -45,6 +47,7 @@ def test_shuffling_is_repeatable_and_leaves_its_input_alone(items, seed):
     assert items == before
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 20_000), max_size=40))
 def test_histogram_counts_everything_once(lengths):
     assert sum(histogram(lengths).values()) == len(lengths)
