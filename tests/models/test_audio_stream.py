@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_audio import CONNECTORS, TINY, VARIANTS, build
 
+from tests.models.tiny_audio import CONNECTORS, TINY, VARIANTS, build
 from vita.errors import ConfigError
 from vita.models.audio_connector import AudioConnector
 from vita.models.audio_stream import AudioStream
@@ -26,8 +28,20 @@ def pieces(total: int, sizes: list[int]) -> list[int]:
     return [*taken, total - sum(taken)]
 
 
+@functools.cache
+def streamable(variant: str) -> AudioTower:
+    """One tower a variant, for all examples; every call names its own chunks."""
+    return build(AudioTower, chunk_size=4, **VARIANTS[variant])
+
+
+@functools.cache
+def connector_of(connector: str, kernel_size: int) -> AudioConnector:
+    """One connector a type and kernel, for all examples."""
+    return build(AudioConnector, **CONNECTORS[connector] | {"connector_kernel_size": kernel_size})
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     total=st.integers(1, 130),
     chunk_size=st.integers(1, 9),
@@ -37,9 +51,9 @@ def pieces(total: int, sizes: list[int]) -> list[int]:
 def test_tower_stream_equals_batch(
     variant: str, total: int, chunk_size: int, left_chunks: int, sizes: list[int]
 ) -> None:
-    tower = build(AudioTower, chunk_size=chunk_size, left_chunks=left_chunks, **VARIANTS[variant])
+    tower, chunks = streamable(variant), {"chunk_size": chunk_size, "left_chunks": left_chunks}
     features_TF = torch.randn(total, TINY["input_dim"]) * 3
-    state = tower.new_stream()
+    state = tower.new_stream(**chunks)
     outputs, start = [], 0
     for size in pieces(total, sizes):
         outputs.append(tower.push(state, features_TF[start : start + size]))
@@ -47,7 +61,7 @@ def test_tower_stream_equals_batch(
         assert sum(map(len, outputs)) % chunk_size == 0, "only whole chunks come before the end"
     streamed = torch.cat([*outputs, tower.finish(state)])
     with torch.no_grad():
-        batch, mask = tower(features_TF[None], torch.tensor([total]))
+        batch, mask = tower(features_TF[None], torch.tensor([total]), **chunks)
     assert streamed.shape == batch[0].shape
     assert mask.all()
     torch.testing.assert_close(streamed, batch[0], atol=TOLERANCE, rtol=0)
@@ -78,10 +92,10 @@ def test_memory_of_a_limited_stream_does_not_grow() -> None:
 
 
 @pytest.mark.parametrize("connector", CONNECTORS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(total=st.integers(1, 40), kernel_size=st.integers(2, 6), sizes=st.lists(st.integers(0, 9), max_size=8))
 def test_connector_stream_equals_batch(connector: str, total: int, kernel_size: int, sizes: list[int]) -> None:
-    module = build(AudioConnector, **CONNECTORS[connector] | {"connector_kernel_size": kernel_size})
+    module = connector_of(connector, kernel_size)
     hidden_LD = torch.randn(total, TINY["hidden_size"])
     state, tokens, start = module.new_stream(), [], 0
     for size in pieces(total, sizes):

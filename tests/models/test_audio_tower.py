@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_audio import TINY, VARIANTS, build
 
+from tests.models.tiny_audio import TINY, VARIANTS, build
 from vita.errors import ConfigError, LimitError, MediaError
 from vita.models.audio_layers import SelfAttention
 from vita.models.audio_masks import chunk_mask, draw_chunks, valid_frames, visibility
@@ -30,6 +30,7 @@ def batch(lengths: list[int], seed: int = 0) -> tuple[torch.Tensor, torch.Tensor
     return features, torch.tensor(lengths)
 
 
+@settings(deadline=None)
 @given(num_frames=st.integers(1, 40), chunk_size=st.integers(1, 12), left_chunks=st.integers(-1, 5))
 def test_chunk_mask_is_the_rule(num_frames: int, chunk_size: int, left_chunks: int) -> None:
     mask = chunk_mask(num_frames, chunk_size, left_chunks)
@@ -196,12 +197,11 @@ def test_it_learns_under_bfloat16() -> None:
     head = torch.nn.Linear(WIDTH, 4)
     optimizer = torch.optim.AdamW([*tower.parameters(), *head.parameters()], lr=3e-3)
     losses = []
-    for _ in range(40):
+    for _ in range(30):
         tone = torch.randint(0, 4, (8, 16))
+        played = torch.nn.functional.one_hot(tone, 4).repeat_interleave(BINS // 4, 2).repeat_interleave(4, 1)
         features = torch.randn(8, 67, BINS) * 0.3
-        for row in range(8):
-            for frame, which in enumerate(tone[row]):
-                features[row, 4 * frame : 4 * frame + 4, 5 * which : 5 * which + 5] += 2.0
+        features[:, :64] += 2.0 * played
         with torch.autocast("cpu", torch.bfloat16):
             logits = head(tower(features, torch.full((8,), 67))[0])
         loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), tone.flatten())

@@ -51,8 +51,8 @@ def _parse_kaldi(text: str) -> tuple[np.ndarray, np.ndarray, float]:
     if not (body.startswith("[") and body.endswith("]")):
         raise ValueError("no [ ... ] matrix in it")
     values = np.array(body[1:-1].split(), np.float64)
-    if values.size % 2:
-        raise ValueError("the two rows differ in length")
+    if values.size < 4 or values.size % 2:
+        raise ValueError(f"{values.size} values are not two rows of the same length")
     sums, squares = values.reshape(2, -1)
     return sums[:-1], squares[:-1], float(sums[-1])
 
