@@ -153,7 +153,10 @@ PICTURE = {
             "{which|what} {shape|object|figure} is {at|in|on} the <place>",
             "what do you see {at|in|on} the <place>",
         ],
-        "zh": ["<place>{是什么|有什么|是什么图形|的图形是什么|有什么图形|是什么东西}", "{图里|图中}<place>{是什么|有什么}"],
+        "zh": [
+            "<place>{是什么|有什么|是什么图形|的图形是什么|有什么图形|是什么东西}",
+            "{图里|图中}<place>{是什么|有什么}",
+        ],
     },
     "only_colour": {
         "en": ["what {color|colour} is {it|this|that|the shape|the object}", "{which|what} {color|colour} do you see"],
@@ -232,7 +235,10 @@ PICTURE = {
         "zh": ["{最后一个是什么|最后一个框是什么|最后是什么|到哪里结束|终点是什么}"],
     },
     "code": {
-        "en": ["{write|please write|turn|put} {it|this|the chart|the flow chart} {as|in|into} {code|python|a program}", "{write|give me} the code"],
+        "en": [
+            "{write|please write|turn|put} {it|this|the chart|the flow chart} {as|in|into} {code|python|a program}",
+            "{write|give me} the code",
+        ],
         "zh": ["{把|请把}{它|图|流程图|这张图}{写成|变成}{代码|程序}", "{写出|写成}代码", "用代码{写出来|表示}"],
     },
 }

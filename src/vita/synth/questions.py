@@ -83,7 +83,11 @@ def sum_(rng: random.Random, lang: str) -> Turn:
     if rng.random() < 0.1:
         sign = "+" if table is phrases.SUM else "-"
         question = rng.choice(("{}{}{}", "{} {} {}", "{}{}{}=")).format(a, sign, b)
-        question = rng.choice(("", "", "what is ") if lang == "en" else ("", "", "算一下")) + question + ("等于几" if lang == "zh" else "")
+        question = (
+            rng.choice(("", "", "what is ") if lang == "en" else ("", "", "算一下"))
+            + question
+            + ("等于几" if lang == "zh" else "")
+        )
     else:
         names = {"a": spoken_or_typed_number(a, lang, rng), "b": spoken_or_typed_number(b, lang, rng)}
         question = expand(rng.choice(table[lang]), rng, names)
@@ -110,7 +114,7 @@ def long_answer(rng: random.Random, lang: str) -> Turn:
 
 
 def thing_name(shape: str, colour: str, lang: str) -> str:
-    """"red circle" or its Chinese."""
+    """ "red circle" or its Chinese."""
     if lang == "en":
         return f"{colour} {shape}"
     return f"{name_of('colours', colour, 'zh')}的{name_of('shapes', shape, 'zh')}"
@@ -170,7 +174,9 @@ def _present(rng: random.Random, present: list[str], every: tuple[str, ...]) -> 
 
 def _count_shape(scene: Scene, rng: random.Random, lang: str) -> tuple[str, str]:
     shape = _present(rng, [t.shape for t in scene.things], SHAPES)
-    return _ask("count_shape", lang, rng, shapes=shape, shape=shape), counted(sum(t.shape == shape for t in scene.things), lang)
+    return _ask("count_shape", lang, rng, shapes=shape, shape=shape), counted(
+        sum(t.shape == shape for t in scene.things), lang
+    )
 
 
 def _count_colour(scene: Scene, rng: random.Random, lang: str) -> tuple[str, str]:
@@ -191,7 +197,11 @@ def _where(scene: Scene, rng: random.Random, lang: str) -> tuple[str, str] | Non
         question = expand(template, rng, _slots(lang, **slots))
         has_shape = slots and name_of("shapes", thing.shape, lang) in question
         has_colour = name_of("colours", thing.colour, lang) in question
-        if (has_shape and has_colour) or (has_shape and len(same_shape) == 1) or (has_colour and not has_shape and len(same_colour) == 1):
+        if (
+            (has_shape and has_colour)
+            or (has_shape and len(same_shape) == 1)
+            or (has_colour and not has_shape and len(same_colour) == 1)
+        ):
             return question, name_of("positions", thing.place, lang)
     return None
 
@@ -219,7 +229,7 @@ def _at_place(scene: Scene, rng: random.Random, lang: str) -> tuple[str, str] | 
 
 
 def article(name: str, lang: str) -> str:
-    """"a red circle", "an orange star"; nothing in Chinese."""
+    """ "a red circle", "an orange star"; nothing in Chinese."""
     if lang == "zh":
         return name
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
@@ -238,8 +248,12 @@ def _describe(scene: Scene, rng: random.Random, lang: str) -> tuple[str, str]:
     question = _ask("describe", lang, rng)
     things = sorted(scene.things, key=lambda t: (PLACES.index(t.place), t.x))
     if lang == "en":
-        return question, " and ".join(f"{article(thing_name(t.shape, t.colour, 'en'), 'en')} at the {t.place}" for t in things)
-    return question, "，".join(f"{name_of('positions', t.place, 'zh')}有{thing_name(t.shape, t.colour, 'zh')}" for t in things)
+        return question, " and ".join(
+            f"{article(thing_name(t.shape, t.colour, 'en'), 'en')} at the {t.place}" for t in things
+        )
+    return question, "，".join(
+        f"{name_of('positions', t.place, 'zh')}有{thing_name(t.shape, t.colour, 'zh')}" for t in things
+    )
 
 
 SHAPE_QUESTIONS: dict[str, Callable[[Scene, random.Random, str], tuple[str, str] | None]] = {
@@ -270,7 +284,13 @@ def shape_question(scene: Scene, rng: random.Random, lang: str, kind: str | None
 def print_question(scene: Scene, rng: random.Random, lang: str) -> Turn:
     """Read it (letter by letter), or the result of a sum."""
     if scene.kind == "sum" and rng.random() < 0.75:
-        return Turn(kind="result", lang=lang, question=_ask("result", lang, rng), answer=number(sum_value(scene.text), lang), scene=scene)
+        return Turn(
+            kind="result",
+            lang=lang,
+            question=_ask("result", lang, rng),
+            answer=number(sum_value(scene.text), lang),
+            scene=scene,
+        )
     return Turn(kind="read", lang=lang, question=_ask("read", lang, rng), answer=scene.text, spell=True, scene=scene)
 
 

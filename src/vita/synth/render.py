@@ -35,7 +35,9 @@ def font_files() -> tuple[str, ...]:
     for folder in FONT_FOLDERS:
         for path in sorted(Path(folder).rglob("*.[to]tf")) if Path(folder).is_dir() else ():
             name = str(path).lower()
-            if any(f in name for f in _LATIN_FAMILIES) and not any(w in name for w in ("italic", "oblique", "hairline", "thin")):
+            if any(f in name for f in _LATIN_FAMILIES) and not any(
+                w in name for w in ("italic", "oblique", "hairline", "thin")
+            ):
                 found.append(str(path))
     return tuple(found)
 
@@ -64,7 +66,11 @@ def background(rng: random.Random, width: int, height: int) -> tuple[np.ndarray,
         ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
         ramp = (xs / width - 0.5) * math.cos(angle) + (ys / height - 0.5) * math.sin(angle) + 0.5
         return first + (shade() - first) * np.clip(ramp, 0, 1)[..., None], dark
-    coarse = np.random.default_rng(rng.getrandbits(32)).normal(0, 1, (rng.randint(3, 12), rng.randint(3, 12))).astype(np.float32)
+    coarse = (
+        np.random.default_rng(rng.getrandbits(32))
+        .normal(0, 1, (rng.randint(3, 12), rng.randint(3, 12)))
+        .astype(np.float32)
+    )
     texture = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
     return np.clip(first + texture[..., None] * rng.uniform(4, 14), 0, 255), dark
 
@@ -89,12 +95,27 @@ def polygon(shape: str, cx: float, cy: float, radius: float, angle: float) -> li
             corners.append((r * math.sin(k * math.pi / 5), -r * math.cos(k * math.pi / 5)))
     else:
         w = 0.33
-        corners = [(-w, -1), (w, -1), (w, -w), (1, -w), (1, w), (w, w), (w, 1), (-w, 1), (-w, w), (-1, w), (-1, -w), (-w, -w)]
+        corners = [
+            (-w, -1),
+            (w, -1),
+            (w, -w),
+            (1, -w),
+            (1, w),
+            (w, w),
+            (w, 1),
+            (-w, 1),
+            (-w, w),
+            (-1, w),
+            (-1, -w),
+            (-w, -w),
+        ]
     sin, cos = math.sin(angle), math.cos(angle)
     return [(cx + radius * (x * cos - y * sin), cy + radius * (x * sin + y * cos)) for x, y in corners]
 
 
-def draw_thing(draw: ImageDraw.ImageDraw, thing: Thing, size: tuple[int, int], fill: RGB, angle: float, outline: RGB | None) -> None:
+def draw_thing(
+    draw: ImageDraw.ImageDraw, thing: Thing, size: tuple[int, int], fill: RGB, angle: float, outline: RGB | None
+) -> None:
     """One shape on the canvas of `size` (width, height)."""
     width, height = size
     radius = thing.size * min(width, height) / 2
@@ -174,7 +195,9 @@ def _box_centres(count: int, rng: random.Random) -> tuple[list[tuple[float, floa
     return [(a, other) for a in along], half, thickness
 
 
-def _arrow(draw: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float], ink: RGB, stroke: int) -> None:
+def _arrow(
+    draw: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float], ink: RGB, stroke: int
+) -> None:
     draw.line((start, end), fill=ink, width=stroke)
     angle = math.atan2(end[1] - start[1], end[0] - start[0])
     head = max(5.0, 0.35 * math.dist(start, end)) if math.dist(start, end) < 40 else 13.0
@@ -214,7 +237,9 @@ def _edge(a: tuple[float, float], b: tuple[float, float], hw: float, hh: float) 
     return a[0] + dx * scale, a[1] + dy * scale
 
 
-def render(scene: Scene, rng: random.Random, size: tuple[int, int] | None = None, style_seed: int | None = None) -> Image.Image:
+def render(
+    scene: Scene, rng: random.Random, size: tuple[int, int] | None = None, style_seed: int | None = None
+) -> Image.Image:
     """Draw `scene`; see `render_marked`."""
     return render_marked(scene, rng, size, style_seed)[0]
 
@@ -246,7 +271,11 @@ def render_marked(
             pen.mark(x - radius, y - radius, x + radius, y + radius, slot)
     else:
         low, high = (190, 255) if dark else (0, 70)
-        ink: RGB = (style.randint(low, high),) * 3 if style.random() < 0.7 else tuple(style.randint(low, high) for _ in range(3))  # type: ignore[assignment]
+        ink: RGB = (
+            (style.randint(low, high),) * 3
+            if style.random() < 0.7
+            else tuple(style.randint(low, high) for _ in range(3))
+        )  # type: ignore[assignment]
         if not dark and style.random() < 0.25:
             ink = shade_of(style.choice(("red", "blue", "green", "purple")), style)
         if scene.kind == "chart":
@@ -261,7 +290,9 @@ def _photograph(image: Image.Image, rng: random.Random) -> Image.Image:
     if rng.random() < 0.15:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0)))
     if rng.random() < 0.35:
-        noise = np.random.default_rng(rng.getrandbits(32)).normal(0, rng.uniform(2, 14), (image.height, image.width, 1 if rng.random() < 0.5 else 3))
+        noise = np.random.default_rng(rng.getrandbits(32)).normal(
+            0, rng.uniform(2, 14), (image.height, image.width, 1 if rng.random() < 0.5 else 3)
+        )
         image = Image.fromarray(np.clip(np.asarray(image) * rng.uniform(0.85, 1.1) + noise, 0, 255).astype(np.uint8))
     return image
 

@@ -177,7 +177,9 @@ def random_boxes(rng: random.Random) -> tuple[str, ...]:
 def random_clip(rng: random.Random, num_frames: int | None = None) -> ClipScene:
     """One shape that moves, appears, disappears or changes colour; frames as the sampler would pick them."""
     num_frames = num_frames or (4 if rng.random() < 0.75 else rng.randint(5, 12))
-    event = rng.choice(("left", "right", "up", "down", "left", "right", "up", "down", "appears", "disappears", "changes", "changes"))
+    event = rng.choice(
+        ("left", "right", "up", "down", "left", "right", "up", "down", "appears", "disappears", "changes", "changes")
+    )
     shape, colour, size = rng.choice(SHAPES), rng.choice(COLOURS), rng.uniform(0.14, 0.36)
     final = rng.choice([c for c in COLOURS if c != colour]) if event == "changes" else colour
     low, high = size / 2, 1 - size / 2

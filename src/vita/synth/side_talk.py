@@ -32,8 +32,14 @@ def side_talk(rng: random.Random, lang: str) -> Turn:
 
 
 def backchannel(rng: random.Random, lang: str) -> Turn:
-    """"mm-hm" and the like."""
-    return Turn(kind="backchannel", lang=lang, question=rng.choice(texts("small_talk")[lang]["backchannel"]), answer="", noise=True)
+    """ "mm-hm" and the like."""
+    return Turn(
+        kind="backchannel",
+        lang=lang,
+        question=rng.choice(texts("small_talk")[lang]["backchannel"]),
+        answer="",
+        noise=True,
+    )
 
 
 def own_voice_text(rng: random.Random, lang: str) -> Turn:
@@ -51,7 +57,7 @@ def own_voice_text(rng: random.Random, lang: str) -> Turn:
 
 def plain(text: str) -> str:
     """Without punctuation, as it is heard."""
-    return "".join(" " if c in ".,;:!?()\n=。，！？、；：\"" else c for c in text.lower())
+    return "".join(" " if c in '.,;:!?()\n=。，！？、；："' else c for c in text.lower())
 
 
 def word_salad(rng: random.Random, lang: str) -> Turn:

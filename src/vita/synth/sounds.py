@@ -22,15 +22,22 @@ def sound(kind: str, seconds: float, rng: np.random.Generator) -> np.ndarray:
 
 def _hum(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     base = rng.choice([50, 60, 100, 120]) * rng.uniform(0.8, 1.6)
-    wave = sum(rng.uniform(0.1, 1) / k * np.sin(2 * np.pi * base * k * t + rng.uniform(0, 6)) for k in range(1, rng.integers(3, 14)))
-    return wave * (1 + rng.uniform(0, 0.5) * np.sin(2 * np.pi * rng.uniform(0.2, 6) * t)) + 0.02 * rng.normal(size=t.size)
+    wave = sum(
+        rng.uniform(0.1, 1) / k * np.sin(2 * np.pi * base * k * t + rng.uniform(0, 6))
+        for k in range(1, rng.integers(3, 14))
+    )
+    return wave * (1 + rng.uniform(0, 0.5) * np.sin(2 * np.pi * rng.uniform(0.2, 6) * t)) + 0.02 * rng.normal(
+        size=t.size
+    )
 
 
 def _clicks(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     wave = 0.003 * rng.normal(size=t.size)
     for start in np.sort(rng.integers(0, max(t.size - 1, 1), size=rng.integers(2, 30))):
         length = min(int(rng.integers(20, 400)), t.size - start)
-        wave[start : start + length] += rng.uniform(0.2, 1) * rng.normal(size=length) * np.exp(-np.arange(length) / rng.uniform(5, 90))
+        wave[start : start + length] += (
+            rng.uniform(0.2, 1) * rng.normal(size=length) * np.exp(-np.arange(length) / rng.uniform(5, 90))
+        )
     return wave
 
 
@@ -44,7 +51,9 @@ def _chords(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         step = 2 ** (rng.integers(-5, 8) / 12)
         for interval in rng.choice([0, 3, 4, 7, 10, 12], size=rng.integers(1, 4), replace=False):
             f = root * step * 2 ** (interval / 12)
-            tone = sum(np.sin(2 * np.pi * f * h * local) / h ** rng.uniform(0.8, 2) for h in range(1, rng.integers(2, 6)))
+            tone = sum(
+                np.sin(2 * np.pi * f * h * local) / h ** rng.uniform(0.8, 2) for h in range(1, rng.integers(2, 6))
+            )
             wave[begin:] += tone * np.exp(-local * rng.uniform(1, 8))
     return wave
 
@@ -63,7 +72,9 @@ def _traffic(t: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.3:
         f = rng.uniform(250, 500)
         start = rng.uniform(0, max(t[-1] - 0.4, 0.01))
-        horn = ((t > start) & (t < start + rng.uniform(0.2, 0.7))) * (np.sin(2 * np.pi * f * t) + np.sin(2 * np.pi * f * 1.26 * t))
+        horn = ((t > start) & (t < start + rng.uniform(0.2, 0.7))) * (
+            np.sin(2 * np.pi * f * t) + np.sin(2 * np.pi * f * 1.26 * t)
+        )
         wave = wave + 0.4 * horn
     return wave
 

@@ -67,7 +67,9 @@ class SpeechShard:
 
 def spoken_form(text: str, lang: str) -> str:
     """What is heard of a typed text: numbers and signs as words, no punctuation."""
-    text = re.sub(r"\d+", lambda m: f" {_number_words(m[0], lang)} " if lang == "en" else _number_words(m[0], lang), text.lower())
+    text = re.sub(
+        r"\d+", lambda m: f" {_number_words(m[0], lang)} " if lang == "en" else _number_words(m[0], lang), text.lower()
+    )
     for sign, english, chinese in (("+", " plus ", "加"), ("-", " minus ", "减"), ("=", " equals ", "等于")):
         if sign != "-" or re.search(r"\s-\s", text):
             text = text.replace(sign, english if lang == "en" else chinese)
@@ -85,7 +87,9 @@ def spoken_turn(rng: random.Random) -> SpokenTurn:
     kind = rng.choices(list(MIXTURE), list(MIXTURE.values()))[0]
     lang = rng.choice(("en", "zh"))
     if kind == "sound":
-        return SpokenTurn(Turn(kind="sound", lang=lang, question="", answer="", noise=True), None, (), rng.getrandbits(32))
+        return SpokenTurn(
+            Turn(kind="sound", lang=lang, question="", answer="", noise=True), None, (), rng.getrandbits(32)
+        )
     makers = {
         "fact": fact,
         "sum": sum_,
@@ -103,7 +107,9 @@ def spoken_turn(rng: random.Random) -> SpokenTurn:
         turn = correction(rng, lang)
     else:
         turn = makers[kind](rng, lang)
-    question = decorate(turn.question, lang, rng) if kind in ("fact", "sum", "picture", "clip", "long") else turn.question
+    question = (
+        decorate(turn.question, lang, rng) if kind in ("fact", "sum", "picture", "clip", "long") else turn.question
+    )
     turn = Turn(**{**turn.__dict__, "question": spoken_form(question, lang)})
     if kind == "own_voice":
         return SpokenTurn(turn, own_voice(lang))
@@ -121,7 +127,12 @@ def correction(rng: random.Random, lang: str) -> Turn:
     first, second = fact(rng, lang), rng.choice((fact, sum_))(rng, lang)
     middle = rng.choice(texts("lead_ins")[lang]["correct"])
     space = " " if lang == "en" else ""
-    return Turn(kind="correction", lang=lang, question=f"{first.question}{space}{middle}{space}{second.question}", answer=second.answer)
+    return Turn(
+        kind="correction",
+        lang=lang,
+        question=f"{first.question}{space}{middle}{space}{second.question}",
+        answer=second.answer,
+    )
 
 
 def speak(item: SpokenTurn) -> np.ndarray:
@@ -137,7 +148,10 @@ def speak(item: SpokenTurn) -> np.ndarray:
         wave = say(item.turn.question, item.speaker)
     except DependencyError:
         # a few variants crash espeak-ng on a few texts: that voice is replaced, and named
-        print(f"{item.speaker.voice} cannot say {item.turn.question!r}; spoken by {own_voice(item.turn.lang).voice}+m3", file=sys.stderr)
+        print(
+            f"{item.speaker.voice} cannot say {item.turn.question!r}; spoken by {own_voice(item.turn.lang).voice}+m3",
+            file=sys.stderr,
+        )
         wave = say(item.turn.question, Speaker(engine="espeak", voice=own_voice(item.turn.lang).voice + "+m3"))
     for text, speaker in item.others:
         with contextlib.suppress(DependencyError):

@@ -21,13 +21,12 @@ from vita.speech.espeak import Espeak, variants
 from vita.synth.sounds import SAMPLE_RATE_HZ
 
 RESERVED_ESPEAK = frozenset(
-    "m7 m8 f5 Alicia Andrea aunty edward Gene2 Hugo iven3 Marco michel mike2 steph3 Nguyen adam caleb klatt2 klatt4".split()
+    ["m7", "m8", "f5", "Alicia", "Andrea", "aunty", "edward", "Gene2", "Hugo", "iven3", "Marco", "michel", "mike2", "steph3", "Nguyen", "adam", "caleb", "klatt2", "klatt4"]
 )
 RESERVED_FLITE = frozenset({"slt"})
 RESERVED_FESTIVAL = frozenset({"ked_diphone", "cmu_us_slt_arctic_hts"})
 _UNHUMAN = frozenset(
-    "whisper whisperf croak Demonic fast UniRobot Tweaky Storm anikaRobot robosoft robosoft2 robosoft3 robosoft4"
-    " robosoft5 robosoft6 robosoft7 robosoft8".split()
+    ["whisper", "whisperf", "croak", "Demonic", "fast", "UniRobot", "Tweaky", "Storm", "anikaRobot", "robosoft", "robosoft2", "robosoft3", "robosoft4", "robosoft5", "robosoft6", "robosoft7", "robosoft8"]
 )
 _ACCENTS = {"en": ("en-us", "en-us", "en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland"), "zh": ("cmn",)}
 _FLITE = ("kal", "kal16", "awb", "rms")
@@ -63,13 +62,21 @@ def training_voice(rng: random.Random, lang: str) -> Speaker:
     variant = rng.choice(training_variants()) if rng.random() < 0.96 else ""
     voice = rng.choice(_ACCENTS[lang]) + (f"+{variant}" if variant else "")
     rate = int(min(max(rng.gauss(172, 28), 115), 245))
-    return Speaker(engine="espeak", voice=voice, rate_wpm=rate, pitch=int(min(max(rng.gauss(50, 16), 5), 95)), range=rng.randint(25, 80))
+    return Speaker(
+        engine="espeak",
+        voice=voice,
+        rate_wpm=rate,
+        pitch=int(min(max(rng.gauss(50, 16), 5), 95)),
+        range=rng.randint(25, 80),
+    )
 
 
 def reserved_voice(rng: random.Random, lang: str) -> Speaker:
     """A random reserved espeak-ng speaker, for the test split."""
     accent = rng.choice(("en-us", "en-us", "en-gb")) if lang == "en" else "cmn"
-    return Speaker(engine="espeak", voice=f"{accent}+{rng.choice(sorted(RESERVED_ESPEAK))}", rate_wpm=rng.randint(150, 190))
+    return Speaker(
+        engine="espeak", voice=f"{accent}+{rng.choice(sorted(RESERVED_ESPEAK))}", rate_wpm=rng.randint(150, 190)
+    )
 
 
 def own_voice(lang: str) -> Speaker:
@@ -101,6 +108,10 @@ def _flite(text: str, speaker: Speaker) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "out.wav"
         stretch = f"duration_stretch={175 / speaker.rate_wpm:.2f}"
-        subprocess.run(["flite", "-voice", speaker.voice, "--setf", stretch, "-t", text, "-o", str(path)], check=True, capture_output=True)
+        subprocess.run(
+            ["flite", "-voice", speaker.voice, "--setf", stretch, "-t", text, "-o", str(path)],
+            check=True,
+            capture_output=True,
+        )
         samples, rate_hz = soundfile.read(path, dtype="float32")
     return soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)

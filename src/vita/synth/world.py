@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -13,11 +13,8 @@ COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
 PLACES = ("top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right")
 DIRECTIONS = ("left", "right", "up", "down")
 NUMBERS = {
-    "en": (
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-        " seventeen eighteen nineteen twenty"
-    ).split(),
-    "zh": "零 一 二 三 四 五 六 七 八 九 十 十一 十二 十三 十四 十五 十六 十七 十八 十九 二十".split(),
+    "en": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"],
+    "zh": ["零", "一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "十一", "十二", "十三", "十四", "十五", "十六", "十七", "十八", "十九", "二十"],
 }
 COUNTED_ZH = ("零个", "一个", "两个", "三个", "四个", "五个", "六个", "七个", "八个", "九个", "十个")
 
@@ -28,7 +25,7 @@ def world() -> dict[str, Any]:
     return _read("world.json")
 
 
-@lru_cache(maxsize=None)
+@cache
 def texts(name: str) -> dict[str, Any]:
     """One of the text collections: facts, side_talk, small_talk, words, lead_ins."""
     return _read(f"text/{name}.json")

@@ -33,7 +33,9 @@ class PhonemeLexicon:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.known: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
-        self.symbols = [chr(c) for c in (*range(0x61, 0x7B), *range(0xE6, 0xF9), *range(0x250, 0x2B0), 0x3B8, 0x14B, 0x153, 0x3B2)]
+        self.symbols = [
+            chr(c) for c in (*range(0x61, 0x7B), *range(0xE6, 0xF9), *range(0x250, 0x2B0), 0x3B8, 0x14B, 0x153, 0x3B2)
+        ]
 
     def ids(self, text: str, lang: str) -> list[int]:
         """Class of each phoneme symbol of `text`; stress, length and tone are left out."""
@@ -157,7 +159,9 @@ def cmvn_statistics(shards: list[SpeechShard]) -> tuple[np.ndarray, np.ndarray]:
     return frames.mean(0, dtype=np.float64), 1 / np.maximum(frames.std(0, dtype=np.float64), 1e-3)
 
 
-def hearing_loss(model: Hearing, batch: tuple[Tensor, Tensor, list[list[int]], list[list[int]]], device: torch.device) -> tuple[Tensor, dict[str, float]]:
+def hearing_loss(
+    model: Hearing, batch: tuple[Tensor, Tensor, list[list[int]], list[list[int]]], device: torch.device
+) -> tuple[Tensor, dict[str, float]]:
     """Word CTC + 0.3 x phoneme CTC."""
     mel, lengths, words, sounds = batch
     word_log, word_lengths, sound_log, sound_lengths = model(mel.to(device), lengths.to(device))
@@ -174,4 +178,13 @@ def greedy(log_probs_NV: Tensor, length: int) -> list[int]:
     return [b for i, b in enumerate(best) if b != blank and (i == 0 or b != best[i - 1])]
 
 
-__all__ = ["SHARD_SIZE", "Hearing", "PhonemeLexicon", "SpeechBatches", "cmvn_statistics", "ctc", "greedy", "hearing_loss"]
+__all__ = [
+    "SHARD_SIZE",
+    "Hearing",
+    "PhonemeLexicon",
+    "SpeechBatches",
+    "cmvn_statistics",
+    "ctc",
+    "greedy",
+    "hearing_loss",
+]

@@ -31,8 +31,12 @@ class Instructed(nn.Module):
         super().__init__()
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         width = config.text_config.hidden_size
-        self.sight = PosteriorProjection(config.vision_config.hidden_size, config.vision_connector["group_sizes"], width)
-        self.hearing = PosteriorProjection(config.audio_config.hidden_size, [config.audio_config.ctc_vocab_size + 1], width)
+        self.sight = PosteriorProjection(
+            config.vision_config.hidden_size, config.vision_connector["group_sizes"], width
+        )
+        self.hearing = PosteriorProjection(
+            config.audio_config.hidden_size, [config.audio_config.ctc_vocab_size + 1], width
+        )
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Hidden states [B, T, H] of a collated batch."""

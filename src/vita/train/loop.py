@@ -46,7 +46,9 @@ class StageSettings:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.learning_rate <= 0:
-            raise ConfigError("a stage needs steps >= 1 and learning_rate > 0", got=f"{self.steps}, {self.learning_rate}")
+            raise ConfigError(
+                "a stage needs steps >= 1 and learning_rate > 0", got=f"{self.steps}, {self.learning_rate}"
+            )
 
     def rate_at(self, step: int) -> float:
         """The learning rate of `step`."""
@@ -111,7 +113,12 @@ def run_stage(
             sums[key] = sums.get(key, 0.0) + value
         if step % settings.log_every == 0 or step == settings.steps:
             elapsed = time.perf_counter() - since
-            row = {"step": step, "lr": rate, "s_per_step": elapsed / counted, **{k: v / counted for k, v in sums.items()}}
+            row = {
+                "step": step,
+                "lr": rate,
+                "s_per_step": elapsed / counted,
+                **{k: v / counted for k, v in sums.items()},
+            }
             with log.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             report(f"{name}: " + " ".join(f"{k} {v:.4g}" for k, v in row.items()))

@@ -59,14 +59,20 @@ def smooth_curve(count: int, bins: int, scale: float, generator: torch.Generator
     return F.interpolate(coarse, size=bins, mode="linear", align_corners=True)[:, 0]
 
 
-def add_noise(mel_BTF: Tensor, lengths_B: Tensor, chosen_B: Tensor, snr_db_B: Tensor, generator: torch.Generator) -> Tensor:
+def add_noise(
+    mel_BTF: Tensor, lengths_B: Tensor, chosen_B: Tensor, snr_db_B: Tensor, generator: torch.Generator
+) -> Tensor:
     """Stationary coloured noise, or another clip of the batch, at a given signal-to-noise ratio over the whole clip."""
     count, frames, bins = mel_BTF.shape
     device = mel_BTF.device
     colour = smooth_curve(count, bins, 1.6, generator).to(device)[:, None, :]
-    colour = colour + torch.linspace(0, -1, bins, device=device) * (torch.rand(count, 1, 1, generator=generator).to(device) * 5)
+    colour = colour + torch.linspace(0, -1, bins, device=device) * (
+        torch.rand(count, 1, 1, generator=generator).to(device) * 5
+    )
     grain = -torch.empty(count, frames, bins).exponential_(3.0, generator=generator).to(device)
-    slow = F.interpolate(torch.randn(count, 1, 8, generator=generator), size=frames, mode="linear")[:, 0, :, None].to(device)
+    slow = F.interpolate(torch.randn(count, 1, 8, generator=generator), size=frames, mode="linear")[:, 0, :, None].to(
+        device
+    )
     noise = colour + grain + slow * (torch.rand(count, 1, 1, generator=generator).to(device))
     others = mel_BTF[torch.randperm(count, generator=generator).to(device)]
     use_other = (torch.rand(count, generator=generator) < 0.2).to(device)[:, None, None]
@@ -135,7 +141,9 @@ def augment(clips: list[Tensor], settings: MelAugment, seed: int, device: torch.
     if strength > 0:
         clips = [stretch(c.float(), float(f)) for c, f in zip(clips, tempo, strict=True)]
     lengths = torch.tensor([len(c) for c in clips], device=device)
-    mel = torch.nn.utils.rnn.pad_sequence([c.float() for c in clips], batch_first=True, padding_value=-15.942385).to(device)
+    mel = torch.nn.utils.rnn.pad_sequence([c.float() for c in clips], batch_first=True, padding_value=-15.942385).to(
+        device
+    )
     if strength <= 0:
         return mel, lengths
     mel = warp_tract(mel, (1 + uniform(-settings.tract, settings.tract) * strength).to(device))

@@ -22,7 +22,15 @@ from vita.synth.world import LANGUAGES
 from vita.tokens import IGNORE_LABEL, State, StateTokens
 from vita.train.tokenizer import spelled_ids
 
-TYPED_TASKS = {"fact": 0.24, "sum": 0.22, "small_talk": 0.05, "long": 0.05, "picture": 0.3, "clip": 0.09, "unknown": 0.05}
+TYPED_TASKS = {
+    "fact": 0.24,
+    "sum": 0.22,
+    "small_talk": 0.05,
+    "long": 0.05,
+    "picture": 0.3,
+    "clip": 0.09,
+    "unknown": 0.05,
+}
 UNKNOWN = {"en": "sorry, i do not know that.", "zh": "对不起，我不知道。"}
 HISTORY_RATE = 0.15
 TYPED_SHARE = 0.45
@@ -169,7 +177,9 @@ def symbolic_sequence(writer: TurnWriter, rng: random.Random) -> Sequence_:
         if shown is not None and shown.scene is not None and rng.random() < 0.6:
             lang = rng.choice(LANGUAGES)
             turn = replace(picture_turn(rng, lang, shown.scene), scene=None)
-            turn = replace(turn, question=typed_form(turn.question, lang, rng) if typed else spoken_form(turn.question, lang))
+            turn = replace(
+                turn, question=typed_form(turn.question, lang, rng) if typed else spoken_form(turn.question, lang)
+            )
         elif turn.scene is not None:
             shown = turn
         write_symbolic(writer, sequence, turn, typed, rng)

@@ -97,7 +97,11 @@ class PictureBatches:
             pixels.append(self.normalise(image))
             slots.append(slot_labels(scene))
             patches.append(patch_labels(scene, marks, self.edge))
-        return torch.from_numpy(np.stack(pixels)), torch.from_numpy(np.stack(slots)), torch.from_numpy(np.stack(patches))
+        return (
+            torch.from_numpy(np.stack(pixels)),
+            torch.from_numpy(np.stack(slots)),
+            torch.from_numpy(np.stack(patches)),
+        )
 
     def normalise(self, image: Image.Image) -> np.ndarray:
         """[3, S, S] float32, resized to a square tile as the processor does."""
@@ -115,7 +119,9 @@ def grouped_loss(logits: Tensor, labels: Tensor, groups: Sequence[int]) -> Tenso
     return total
 
 
-def seeing_loss(model: Seeing, batch: tuple[Tensor, Tensor, Tensor], device: torch.device) -> tuple[Tensor, dict[str, float]]:
+def seeing_loss(
+    model: Seeing, batch: tuple[Tensor, Tensor, Tensor], device: torch.device
+) -> tuple[Tensor, dict[str, float]]:
     """Slots + 0.5 x patches; figures: share of filled slots that are right in every factor."""
     pixels, slots, patches = (x.to(device) for x in batch)
     slot_logits, patch_logits = model(pixels)

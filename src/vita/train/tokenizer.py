@@ -16,8 +16,22 @@ from vita.synth.speech_set import spoken_turn
 from vita.synth.world import LANGUAGES, texts
 
 SPACE = "▁"
-CONTROL = ("<pad>", "<|system|>", "<|user|>", "<|bot|>", "<|end|>", "<image>", "<video>", "<audio>", "<1>", "<2>", "<3>")
-_PUNCTUATION = list(".,?!:;()[]{}=+-*/\"'%<>_#&@$~|\\^`") + list("。，？！：；、“”‘’（）《》…") + ["\n", SPACE, SPACE * 4]
+CONTROL = (
+    "<pad>",
+    "<|system|>",
+    "<|user|>",
+    "<|bot|>",
+    "<|end|>",
+    "<image>",
+    "<video>",
+    "<audio>",
+    "<1>",
+    "<2>",
+    "<3>",
+)
+_PUNCTUATION = (
+    list(".,?!:;()[]{}=+-*/\"'%<>_#&@$~|\\^`") + list("。，？！：；、“”‘’（）《》…") + ["\n", SPACE, SPACE * 4]
+)
 _CJK = "\u4e00-\u9fff"
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|' + {'assistant': 'bot'}.get(message['role'], message['role']) + '|>' }}"
@@ -38,7 +52,12 @@ def corpus(seed: int = 0, count: int = 40_000) -> list[str]:
     lines += words["print"] + words["speech"] + words["zh_chars_words"]
     side = texts("side_talk")
     for lang in LANGUAGES:
-        lines += [fill(s, lang, rng) for kind in ("statement", "to_other", "phone", "narration") for s in side[lang][kind] for _ in range(6)]
+        lines += [
+            fill(s, lang, rng)
+            for kind in ("statement", "to_other", "phone", "narration")
+            for s in side[lang][kind]
+            for _ in range(6)
+        ]
         lines += [word for words_of_slot in side["slots"][lang].values() for word in words_of_slot]
     return lines
 

@@ -1,0 +1,60 @@
+"""Puts the trained parts together and writes the checkpoint folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from vita.errors import CheckpointError
+from vita.models.configuration_vita import VitaConfig
+from vita.models.modeling_vita import VitaForConditionalGeneration
+from vita.models.processing_vita import VitaProcessor
+from vita.train.hearing import Hearing
+from vita.train.instruct import Instructed
+from vita.train.seeing import Seeing
+
+
+def join_projections(instructed: Instructed, hearing: Hearing, seeing: Seeing) -> None:
+    """Give the instructed parts the heads that the towers' stages trained; the tables are stage 1's own."""
+    instructed.hearing.head.load_state_dict(hearing.connector.projection.head.state_dict())
+    instructed.sight.head.load_state_dict(seeing.connector.projection.head.state_dict())
+
+
+def assemble(
+    config: VitaConfig, instructed: Instructed, hearing: Hearing, seeing: Seeing
+) -> VitaForConditionalGeneration:
+    """The whole model from the parts of the stages."""
+    model = VitaForConditionalGeneration(config)
+    parts: list[tuple[nn.Module, nn.Module]] = [
+        (model.language_model, instructed.language_model),
+        (model.vision_tower, seeing.tower),
+        (model.audio_tower, hearing.tower),
+        (model.vision_connector, seeing.connector),
+        (model.audio_connector, hearing.connector),
+        (_module(model.vision_connector, "projection"), instructed.sight),
+        (_module(model.audio_connector, "projection"), instructed.hearing),
+    ]
+    for target, source in parts:
+        target.load_state_dict(source.state_dict())
+    return model.eval()
+
+
+def _module(parent: nn.Module, name: str) -> nn.Module:
+    child = getattr(parent, name)
+    if not isinstance(child, nn.Module):
+        raise CheckpointError(f"{type(parent).__name__}.{name} is no module")
+    return child
+
+
+def save(model: VitaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """config.json, model.safetensors in bfloat16 (CMVN stays float32), the tokenizer and the processor."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, parameter in model.named_parameters():
+        if ".cmvn." not in name:
+            parameter.data = parameter.data.to(torch.bfloat16)
+    model.config.dtype = torch.bfloat16
+    model.save_pretrained(folder)
+    VitaProcessor(tokenizer, model.config).save_pretrained(folder)

@@ -1,0 +1,74 @@
+"""Sequences of stage 3: real features of sounds and pictures, spoken and typed questions mixed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from vita.synth.questions import Turn, clip_question, decorate, picture_turn
+from vita.synth.world import LANGUAGES
+from vita.train.features import FeatureShard, indices_with_pictures
+from vita.train.samples import HISTORY_RATE, Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form
+
+SPOKEN_SHARE = 0.55
+TYPED_PICTURE_SHARE = 0.25
+SYMBOLIC_SHARE = 0.06
+
+
+class RealSequences:
+    """Makes sequences from cached features: SPOKEN_SHARE spoken turns as recorded, typed questions on the same pictures, typed text."""
+
+    def __init__(self, writer: TurnWriter, shards: list[FeatureShard]) -> None:
+        self.writer, self.shards = writer, shards
+        self.pictured = list(indices_with_pictures(shards))
+        # sentences of random words taught the ear; nothing is answered to them
+        self.spoken = [
+            (s, i) for s, shard in enumerate(shards) for i, item in enumerate(shard.turns) if item.turn.kind != "salad"
+        ]
+
+    def __call__(self, rng: random.Random) -> Sequence_:
+        """One sequence of one to three turns."""
+        if rng.random() < SYMBOLIC_SHARE:
+            return symbolic_sequence(self.writer, rng)
+        sequence = Sequence_()
+        for _ in range(1 if rng.random() > HISTORY_RATE else 2):
+            draw = rng.random()
+            if draw < SPOKEN_SHARE:
+                self._spoken(sequence, rng)
+            elif draw < SPOKEN_SHARE + TYPED_PICTURE_SHARE:
+                self._typed_picture(sequence, rng)
+            else:
+                turn = draw_turn(rng, typed=True)
+                while turn.scene is not None or turn.clip is not None:
+                    turn = draw_turn(rng, typed=True)
+                self._write(sequence, turn, None, None)
+        return sequence
+
+    def _spoken(self, sequence: Sequence_, rng: random.Random) -> None:
+        s, i = rng.choice(self.spoken)
+        self._write(sequence, self.shards[s].turns[i].turn, (s, i), (s, i))
+
+    def _typed_picture(self, sequence: Sequence_, rng: random.Random) -> None:
+        s, i = rng.choice(self.pictured)
+        shown, lang = self.shards[s].turns[i].turn, rng.choice(LANGUAGES)
+        turn = clip_question(shown.clip, rng, lang) if shown.clip is not None else picture_turn(rng, lang, shown.scene)
+        self._write(
+            sequence, replace(turn, question=typed_form(decorate(turn.question, lang, rng), lang, rng)), (s, i), None
+        )
+
+    def _write(
+        self, sequence: Sequence_, turn: Turn, sight: tuple[int, int] | None, sound: tuple[int, int] | None
+    ) -> None:
+        writer = self.writer
+        sequence.add([writer.user])
+        if sight is not None:
+            slots = self.shards[sight[0]].sight(sight[1])
+            if len(slots):
+                sequence.features.append((sequence.add_media(len(slots)), "seen", slots))
+        if sound is not None:
+            tokens = self.shards[sound[0]].sound(sound[1])
+            sequence.features.append((sequence.add_media(len(tokens)), "heard", tokens))
+        else:
+            sequence.add(writer.text_ids(turn.question))
+        sequence.add([writer.end, writer.bot])
+        sequence.add(writer.reply_ids(turn, turn.state(sound is not None)), learn=True)

@@ -1,0 +1,183 @@
+"""The stages of the pocket recipe, each from its last checkpoint: synthesis, 1 language, 2a seeing, 2b hearing, 3 multimodal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from vita.errors import CheckpointError, ConfigError, DependencyError
+from vita.synth.speech_set import load_shard
+from vita.train.assemble import assemble, join_projections, save
+from vita.train.features import feature_shard
+from vita.train.hearing import Hearing, PhonemeLexicon, SpeechBatches, cmvn_statistics, hearing_loss
+from vita.train.instruct import Instructed, SequenceBatches, instruct_loss
+from vita.train.loop import StageSettings, load_progress, run_stage
+from vita.train.multimodal import RealSequences
+from vita.train.pocket import pocket_config
+from vita.train.recipe import Recipe
+from vita.train.samples import TurnWriter, symbolic_sequence
+from vita.train.seeing import PictureBatches, Seeing, seeing_loss
+from vita.train.tokenizer import build_tokenizer, save_tokenizer
+
+STEPS_PER_SHARD, FIRST_SHARDS = 50, 10
+
+
+class PocketRun:
+    """One run of a recipe in its folder; every method can be interrupted and called again."""
+
+    def __init__(self, recipe: Recipe, folder: Path, report: Callable[[str], None]) -> None:
+        self.recipe, self.folder, self.report = recipe, folder, report
+        if recipe.device == "cuda" and not torch.cuda.is_available():
+            raise DependencyError("the recipe asks for CUDA, which is not there", fix="--set device=cpu")
+        found = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(found if recipe.device == "auto" else recipe.device)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """Built once, then kept in the run's folder."""
+        folder = self.folder / "tokenizer"
+        if not folder.is_dir():
+            save_tokenizer(build_tokenizer(), folder)
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+
+    @cached_property
+    def config(self):
+        """The model's configuration."""
+        return pocket_config(self.tokenizer)
+
+    @cached_property
+    def lexicon(self) -> PhonemeLexicon:
+        """Phonemes of words, kept in the run's folder."""
+        return PhonemeLexicon(self.folder / "lexicon.json")
+
+    def _new(self, kind: Callable[[], nn.Module]) -> nn.Module:
+        torch.manual_seed(self.recipe.seed)
+        return kind().to(self.device)
+
+    def _trained(self, model: nn.Module, name: str, settings: StageSettings) -> nn.Module:
+        steps = load_progress(self.folder / f"{name}.pt", model, None, self.device)
+        if steps < settings.steps:
+            raise CheckpointError(
+                f"stage {name} has {steps} of {settings.steps} steps", fix=f"run --stage {name} first"
+            )
+        return model.eval()
+
+    def synth(self) -> None:
+        """All shards of spoken turns."""
+        for number in range(self.recipe.speech_shards):
+            load_shard(self.folder / "speech", self.recipe.seed, number)
+            self.report(f"synth: shard {number + 1} of {self.recipe.speech_shards}")
+
+    def language(self) -> None:
+        """Stage 1: the language model on symbols."""
+        model = self._new(lambda: Instructed(self.config))
+        assert isinstance(model, Instructed)
+        words = model.language_model.get_input_embeddings().weight.data
+        model.hearing.table.data.copy_(torch.cat([words, torch.zeros_like(words[:1])]))
+        writer = TurnWriter(self.tokenizer, self.config.states)
+        batches = SequenceBatches(
+            lambda rng: symbolic_sequence(writer, rng),
+            seed=self.recipe.seed,
+            name="symbols",
+            batch_size=self.recipe.language_batch,
+        )
+        self._run(
+            "language", model, batches, lambda batch: instruct_loss(model, batch, self.device), self.recipe.language
+        )
+
+    def seeing(self) -> None:
+        """Stage 2a: the vision tower and its connector on dense labels."""
+        model = self._new(lambda: Seeing(self.config))
+        assert isinstance(model, Seeing)
+        if self.device.type == "cpu":
+            # the fused kernel's backward is slow on a CPU
+            model.tower.encoder.set_attn_implementation("eager")
+        batches = PictureBatches(self.config, seed=self.recipe.seed, batch_size=self.recipe.seeing_batch)
+        self._run("seeing", model, batches, lambda batch: seeing_loss(model, batch, self.device), self.recipe.seeing)
+
+    def hearing(self) -> None:
+        """Stage 2b: the audio tower and its connector by CTC."""
+        model = self._new(lambda: Hearing(self.config.audio_config, len(self.lexicon.symbols)))
+        assert isinstance(model, Hearing)
+        batches = SpeechBatches(
+            self.folder / "speech",
+            self.tokenizer,
+            self.lexicon,
+            seed=self.recipe.seed,
+            num_shards=self.recipe.speech_shards,
+            batch_size=self.recipe.hearing_batch,
+            steps_per_shard=STEPS_PER_SHARD,
+            first_shards=min(FIRST_SHARDS, self.recipe.speech_shards),
+            easy_steps=self.recipe.easy_steps,
+        )
+        model.tower.cmvn.load_statistics(*cmvn_statistics([load_shard(self.folder / "speech", self.recipe.seed, 0)]))
+        self._run("hearing", model, batches, lambda batch: hearing_loss(model, batch, self.device), self.recipe.hearing)
+
+    def multimodal(self) -> None:
+        """Stage 3: the language model and the projections on what the frozen towers give; then the checkpoint is written."""
+        hearing, seeing = self._towers()
+        model = self._new(lambda: Instructed(self.config))
+        assert isinstance(model, Instructed)
+        self._trained(model, "language", self.recipe.language)
+        join_projections(model, hearing, seeing)
+        before = frozen_sums(hearing, seeing)
+        shards = [
+            self._features(number, hearing, seeing)
+            for number in range(min(self.recipe.instruct_shards, self.recipe.speech_shards))
+        ]
+        sequences = RealSequences(TurnWriter(self.tokenizer, self.config.states), shards)
+        batches = SequenceBatches(
+            sequences, seed=self.recipe.seed, name="multimodal", batch_size=self.recipe.language_batch
+        )
+        self._run(
+            "multimodal", model, batches, lambda batch: instruct_loss(model, batch, self.device), self.recipe.multimodal
+        )
+        if frozen_sums(hearing, seeing) != before:
+            raise CheckpointError("a frozen tower moved during stage 3")
+        self.assemble(model, hearing, seeing)
+
+    def assemble(self, model: Instructed, hearing: Hearing, seeing: Seeing) -> None:
+        """Write the checkpoint folder."""
+        save(assemble(self.config, model.cpu(), hearing.cpu(), seeing.cpu()), self.tokenizer, self.folder / "model")
+        self.report(f"model: {self.folder / 'model'}")
+
+    def _towers(self) -> tuple[Hearing, Seeing]:
+        hearing, seeing = Hearing(self.config.audio_config, len(self.lexicon.symbols)), Seeing(self.config)
+        self._trained(hearing.to(self.device), "hearing", self.recipe.hearing)
+        self._trained(seeing.to(self.device), "seeing", self.recipe.seeing)
+        return hearing.requires_grad_(False), seeing.requires_grad_(False)
+
+    def _features(self, number: int, hearing: Hearing, seeing: Seeing):
+        self.report(f"features: shard {number + 1}")
+        shard = lambda: load_shard(self.folder / "speech", self.recipe.seed, number)  # noqa: E731
+        return feature_shard(self.folder / "features", shard, number, hearing, seeing, self.config, self.device)
+
+    def _run(self, name: str, model: nn.Module, batches: Callable, loss: Callable, settings: StageSettings) -> None:
+        moving = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        self.report(
+            json.dumps(
+                {"stage": name, "trained_parameters": moving, "steps": settings.steps, "device": str(self.device)}
+            )
+        )
+        run_stage(name, model, batches, loss, settings, self.folder, device=self.device, report=self.report)
+
+
+STAGES = ("synth", "language", "seeing", "hearing", "multimodal")
+
+
+def frozen_sums(*modules: nn.Module) -> list[float]:
+    """A fingerprint of all parameters; equal before and after when nothing moved."""
+    return [float(p.detach().double().sum()) for module in modules for p in module.parameters()]
+
+
+def check_stage(name: str) -> str:
+    """The name of a stage, or ConfigError."""
+    if name not in STAGES:
+        raise ConfigError("unknown stage", got=name, expected=", ".join(STAGES))
+    return name
