@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     try:
-        return _run([argument for argument in arguments if argument != "--debug"])
+        code = _run([argument for argument in arguments if argument != "--debug"])
+        sys.stdout.flush()
+        return code
     except VitaError as error:
         if debug:
             raise
@@ -50,7 +52,8 @@ def _run(arguments: list[str]) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         kind = "option" if name.startswith("-") else "command"
-        raise ConfigError(f"unknown {kind} {name}", fix=nearest(name, COMMANDS) or "see `vita --help`")
+        known = ("--help", "--version", "--debug") if kind == "option" else COMMANDS
+        raise ConfigError(f"unknown {kind} {name}", fix=nearest(name, known) or "see `vita --help`")
     parser = build_parser(name)
     parsed = parser.parse_all(arguments[1:])
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
