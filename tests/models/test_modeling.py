@@ -52,6 +52,17 @@ def test_generate_equals_greedy_decoding_without_a_cache(name: str) -> None:
 
 
 @torch.no_grad()
+def test_generate_from_embeddings() -> None:
+    model, given = tiny_model("mixtral"), question()
+    options: dict[str, Any] = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": -1}
+    expected = model.generate(**given, **options)
+    embeds, length = model.embed(**given), given["input_ids"].shape[1]
+    assert model.generate(inputs_embeds=embeds, **options).tolist() == expected[:, length:].tolist()
+    together = model.generate(input_ids=given["input_ids"], inputs_embeds=embeds, **options)
+    assert together.tolist() == expected.tolist()
+
+
+@torch.no_grad()
 def test_media_are_encoded_once_and_decoding_goes_straight_to_the_language_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
