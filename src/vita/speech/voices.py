@@ -45,8 +45,8 @@ class EspeakOptions:
 
     english: str = "en-us"
     mandarin: str = "cmn"
-    variant: str = "f2"
-    rate_wpm: int = 165
+    variant: str = ""
+    rate_wpm: int = 175
     pitch: int = 50
     range: int = 50
     volume: int = 100

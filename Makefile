@@ -1,0 +1,51 @@
+# make demo    the main job on bundled examples, on a fresh machine
+# make test    the tests
+# make check   format, lint, types and tests, as in CI
+# Another Python: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test check lint examples clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo: $(VENV)/.installed
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest
+
+check: lint
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+
+examples: $(VENV)/.installed
+	@$(BIN)/python examples/make_examples.py
+
+clean:
+	rm -rf $(VENV) build dist out .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are newer than pyproject.toml when everything that it asks for is installed.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "installing vita-omni into $(VENV) (about 2 GB with PyTorch; a few minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "installing vita-omni and the development tools into $(VENV) (a few minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $(VENV)/.installed $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "$(PYTHON) is older than Python 3.10: name a newer one, as in 'make demo PYTHON=python3.12'"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "no virtual environment could be made; on Debian and Ubuntu: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
