@@ -16,7 +16,7 @@ from vita.checkpoints.audio_names import audio_config_from_reference, rename_aud
 from vita.models.audio_connector import AudioConnector
 from vita.models.audio_layers import EncoderLayer, KeyValues, LayerPast, sinusoids
 from vita.models.audio_masks import chunk_mask
-from vita.models.audio_stream import _encode
+from vita.models.audio_stream import encode_waiting
 from vita.models.audio_tower import AudioTower
 from vita.models.configuration_audio import MIN_FRAMES, VitaAudioConfig
 
@@ -204,7 +204,7 @@ def test_streaming_equals_the_masked_full_forward(whale: Whale, record_differenc
     state = tower.new_stream()
     state.waiting = whale.inputs["stream_features"][0]
     record_difference(
-        "stream.offline_out, chunk by chunk", largest(_encode(tower, state, True), theirs), STREAM_TOLERANCE
+        "stream.offline_out, chunk by chunk", largest(encode_waiting(tower, state, True), theirs), STREAM_TOLERANCE
     )
     x = tower.embed(whale.inputs["stream_features"])
     visible = chunk_mask(x.shape[1], state.chunk_size, state.left_chunks)[None, None]
@@ -217,8 +217,8 @@ def reference_step(layer: EncoderLayer, x: Tensor, keys: Tensor, values: Tensor)
     """One chunk through one layer as the reference streams: zero keys count, positions restart at every chunk."""
     attention, buffered, width = layer.attention, keys.shape[2], x.shape[2]
     normed = layer.attention_norm(x)
-    raw = [attention._heads(projection(normed)) for projection in (attention.k_proj, attention.v_proj)]
-    past = attention._with_position(KeyValues(keys, values, None), sinusoids(0, buffered, width, x.device))
+    raw = [attention.split_heads(projection(normed)) for projection in (attention.k_proj, attention.v_proj)]
+    past = attention.place_keys(KeyValues(keys, values, None), sinusoids(0, buffered, width, x.device))
     out, _ = layer(x, sinusoids(buffered, x.shape[1], width, x.device), None, LayerPast(past, None))
     keys, values = (torch.cat(pair, 2)[:, :, -buffered:] for pair in zip((keys, values), raw, strict=True))
     return out, keys, values

@@ -137,13 +137,13 @@ class SelfAttention(nn.Module):
         Returns:
             [B, L, D] and the keys and values, past included.
         """
-        query = self._heads(self.q_proj(x_BLD))
-        present = KeyValues(self._heads(self.k_proj(x_BLD)), self._heads(self.v_proj(x_BLD)), None)
+        query = self.split_heads(self.q_proj(x_BLD))
+        present = KeyValues(self.split_heads(self.k_proj(x_BLD)), self.split_heads(self.v_proj(x_BLD)), None)
         if self.position == "rotary" and positions is not None:
             query = rotate(query, positions)
             present = KeyValues(rotate(present.keys, positions), present.values, None)
         elif self.position == "rel" and positions is not None:
-            present = self._with_position(present, positions)
+            present = self.place_keys(present, positions)
         seen = present.after(past)
         scores = _additive(seen.bias, visible, query.dtype)
         dropout = self.dropout if self.training else 0.0
@@ -152,11 +152,13 @@ class SelfAttention(nn.Module):
             out = out * visible.any(-1, keepdim=True)
         return self.out_proj(out.transpose(1, 2).flatten(2)), seen
 
-    def _heads(self, x_BLD: Tensor) -> Tensor:
+    def split_heads(self, x_BLD: Tensor) -> Tensor:
+        """[B, L, D] -> [B, H, L, K]."""
         return x_BLD.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)
 
-    def _with_position(self, present: KeyValues, positions_LD: Tensor) -> KeyValues:
-        place_1HLK = self._heads(self.position_proj(positions_LD.to(self.position_proj.weight.dtype))[None])
+    def place_keys(self, present: KeyValues, positions_LD: Tensor) -> KeyValues:
+        """Puts the position term of "rel" into the keys and their bias."""
+        place_1HLK = self.split_heads(self.position_proj(positions_LD.to(self.position_proj.weight.dtype))[None])
         bias = (present.keys * self.content_bias[:, None]).sum(-1) + (place_1HLK * self.position_bias[:, None]).sum(-1)
         return KeyValues(present.keys + place_1HLK, present.values, bias[:, :, None] / math.sqrt(self.head_dim))
 

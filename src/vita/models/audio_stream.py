@@ -76,7 +76,7 @@ def push_features(tower: AudioTower, state: TowerStream, features_TF: Tensor) ->
     features_TF = tower.cmvn(features_TF.to(tower.cmvn.mean.device))
     state.num_read += len(features_TF)
     _subsample(tower, state, features_TF)
-    return _encode(tower, state, final=False)
+    return encode_waiting(tower, state, final=False)
 
 
 @torch.no_grad()
@@ -85,7 +85,7 @@ def finish_features(tower: AudioTower, state: TowerStream) -> Tensor:
     if not state.finished and 0 < state.num_read < MIN_FRAMES:
         _subsample(tower, state, tower.cmvn.mean.new_zeros(MIN_FRAMES - state.num_read, tower.config.input_dim).float())
     state.finished = True
-    return _encode(tower, state, final=True)
+    return encode_waiting(tower, state, final=True)
 
 
 def _subsample(tower: AudioTower, state: TowerStream, normalised_TF: Tensor) -> None:
@@ -97,7 +97,7 @@ def _subsample(tower: AudioTower, state: TowerStream, normalised_TF: Tensor) -> 
     state.features = pending[4 * num_frames :]
 
 
-def _encode(tower: AudioTower, state: TowerStream, final: bool) -> Tensor:
+def encode_waiting(tower: AudioTower, state: TowerStream, final: bool) -> Tensor:
     """Encodes the complete chunks that wait, and the incomplete one if `final`."""
     encoded, start = [], 0
     available = 0 if state.waiting is None else len(state.waiting)
