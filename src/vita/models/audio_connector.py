@@ -8,6 +8,8 @@ frames, D encoder width, N tokens, C width of the last convolution, H width of t
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
@@ -33,6 +35,7 @@ class TimeConv(nn.Module):
         eps: float,
     ) -> None:
         super().__init__()
+        self.kernel_size, self.stride, self.out_dim = kernel_size, stride, out_dim
         self.left, self.right = kernel_size - 1 - right, right
         self.conv = nn.Conv1d(in_dim, out_dim, kernel_size, stride)
         self.norm = nn.BatchNorm1d(out_dim, eps=eps) if norm == "batch" else nn.LayerNorm(out_dim, eps=eps)
@@ -75,13 +78,19 @@ class AudioConnector(nn.Module):
         if not self.convs:
             return hidden_BLD, mask_BL
         x = hidden_BLD.masked_fill(~mask_BL[..., None], 0.0)
-        for conv in self.convs:
+        for conv in self.time_convs():
             x = conv(x)
         return x, mask_BL[:, :: self.config.token_stride]
 
+    def time_convs(self) -> list[TimeConv]:
+        """The convolutions in the order in which they apply."""
+        return cast("list[TimeConv]", list(self.convs))
+
     def new_stream(self) -> ConnectorStream:
         """The state of a sound that is about to arrive."""
-        return ConnectorStream([conv.conv.weight.new_zeros(conv.left, conv.conv.in_channels) for conv in self.convs])
+        return ConnectorStream(
+            [conv.conv.weight.new_zeros(conv.left, conv.conv.in_channels) for conv in self.time_convs()]
+        )
 
     def push(self, state: ConnectorStream, hidden_LD: Tensor) -> Tensor:
         """Takes encoder frames [L, D] as they come; gives the tokens now complete, [N, H]."""

@@ -100,14 +100,14 @@ def _subsample(tower: AudioTower, state: TowerStream, normalised_TF: Tensor) -> 
 def encode_waiting(tower: AudioTower, state: TowerStream, final: bool) -> Tensor:
     """Encodes the complete chunks that wait, and the incomplete one if `final`."""
     encoded, start = [], 0
-    available = 0 if state.waiting is None else len(state.waiting)
-    while available - start >= (1 if final else state.chunk_size):
-        chunk = state.waiting[start : start + state.chunk_size]
+    waiting = tower.subsampling.projection.weight.new_zeros(0, 0) if state.waiting is None else state.waiting
+    while len(waiting) - start >= (1 if final else state.chunk_size):
+        chunk = waiting[start : start + state.chunk_size]
         encoded.append(_encode_chunk(tower, state, chunk))
         start += len(chunk)
     if not encoded:
-        return tower.subsampling.projection.weight.new_zeros(0, tower.config.hidden_size)
-    state.waiting = state.waiting[start:]
+        return waiting.new_zeros(0, tower.config.hidden_size)
+    state.waiting = waiting[start:]
     return torch.cat(encoded)
 
 
@@ -140,14 +140,13 @@ def push_hidden(connector: AudioConnector, state: ConnectorStream, hidden_LD: Te
     if state.finished:
         raise ConfigError("this audio stream has been finished", fix="open a new one")
     x = hidden_LD
-    for i, conv in enumerate(connector.convs):
+    for i, conv in enumerate(connector.time_convs()):
         x = _join(state.waiting[i], x)
         if final:
             x = F.pad(x, (0, 0, 0, conv.right))
-        stride, kernel_size = conv.conv.stride[0], conv.conv.kernel_size[0]
-        num_outputs = max((len(x) - kernel_size) // stride + 1, 0)
-        state.waiting[i] = x[num_outputs * stride :]
-        x = conv.convolve(x[None])[0] if num_outputs else x.new_zeros(0, conv.conv.out_channels)
+        num_outputs = max((len(x) - conv.kernel_size) // conv.stride + 1, 0)
+        state.waiting[i] = x[num_outputs * conv.stride :]
+        x = conv.convolve(x[None])[0] if num_outputs else x.new_zeros(0, conv.out_dim)
     state.finished = final
     return connector.projection(x)
 
