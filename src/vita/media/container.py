@@ -138,5 +138,6 @@ def _unreadable(opened: Opened, kind: str, reason: object) -> MediaError:
 
 
 def _contents(container: InputContainer) -> str:
-    kinds = sorted({stream.type for stream in container.streams})
-    return f"{container.format.name}: " + (", ".join(kinds) or "no stream")
+    streams = container.streams  # not stream.type: PyAV before 17 crashes on that of a stream it has no decoder for
+    kinds = {"video": streams.video, "audio": streams.audio, "subtitles": streams.subtitles, "data": streams.data}
+    return f"{container.format.name}: " + (", ".join(kind for kind, found in kinds.items() if found) or "no stream")

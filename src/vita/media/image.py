@@ -6,6 +6,7 @@ process-wide one (which stays as a second net).
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,19 @@ from vita.media.source import Opened, Source, open_source
 
 _NOT_READ = ("EPS",)
 """Formats that Pillow would hand to another program: PostScript is a language that Ghostscript executes."""
+_READER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow's many readers raise on bytes they did not expect (found by damaging files at random)."""
 
 
 def load_image(
@@ -93,15 +107,16 @@ def _decoding(name: str, limits: MediaLimits) -> Iterator[None]:
     except MediaError:
         raise
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
-        raise _too_many_pixels(name, error, limits) from None
+        pixels = re.search(r"\d+ pixels", str(error))
+        raise _too_many_pixels(name, pixels[0] if pixels else error, limits) from None
     except UnidentifiedImageError:
         raise MediaError(
             f"{name} is no picture that can be read",
             expected="PNG, JPEG, WebP, GIF, TIFF, BMP, ...",
             fix="check the file or convert it to PNG",
         ) from None
-    except (OSError, SyntaxError, ValueError, LookupError, EOFError, struct.error, zlib.error) as error:
-        raise MediaError(f"{name} is a damaged picture", got=error, fix="export or download it again") from None
+    except _READER_ERRORS as error:
+        raise MediaError(f"{name} is a damaged picture", got=error, fix="export or download it again") from error
 
 
 def _too_many_pixels(name: str, got: object, limits: MediaLimits) -> LimitError:
