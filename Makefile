@@ -1,7 +1,7 @@
-# make demo    the main job on bundled examples, on a fresh machine
-# make test    the tests
-# make check   format, lint, types and tests, as in CI
-# Another Python: make demo PYTHON=python3.12
+## make demo    the main job on bundled examples, on a fresh machine
+## make test    the tests
+## make check   format, lint, types and tests, as in CI
+## Another Python: make demo PYTHON=python3.12
 
 PYTHON ?= python3
 VENV   := .venv
@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 .PHONY: help demo test check lint examples clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^## //p' Makefile
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
