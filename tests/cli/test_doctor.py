@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+import shutil
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,11 @@ def test_missing_weights_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     finding = doctor._pocket()
     assert finding.needed
     assert finding.mend is not None
-    assert "vita train recipes/pocket.yaml" in finding.mend
+    assert finding.mend.endswith("checkout -- src/vita/checkpoints/pocket")
+    monkeypatch.setattr(doctor, "_CLONE", tmp_path)
+    mend = doctor._pocket().mend
+    assert mend is not None
+    assert mend.endswith("-m pip install --force-reinstall --no-deps vita-omni")
     (tmp_path / "pocket").mkdir()
     (tmp_path / "pocket" / "model.safetensors").write_bytes(b"0" * 3 * 2**20)
     assert doctor._pocket() == doctor.Finding("pocket model", "3.0 MiB, embedded")
@@ -87,6 +92,14 @@ def test_a_voice_that_does_not_speak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vita.speech, "speak", speak)
     assert doctor._voice().text == "espeak-ng is not installed"
     assert not doctor._voice().needed
+
+
+def test_flite_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert doctor._flite().mend == "apt-get install flite"
+    assert not doctor._flite().needed
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/flite")
+    assert doctor._flite() == doctor.Finding("more training voices", "flite, /usr/bin/flite")
 
 
 def test_every_extra_that_it_names_exists() -> None:

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ USAGE = "[options]"
 
 _CORE = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "av", "soundfile", "soxr",
          "kaldi-native-fbank", "espeakng-loader", "pyyaml", "jinja2", "tqdm")  # fmt: skip
+_CLONE = Path(__file__).parents[3]
+"""The clone, where this is one."""
 _BROKEN_BESIDE_TORCH = ("torchvision", "torchaudio", "torchcodec")
 
 
@@ -31,10 +34,7 @@ class Feature:
     extra: str
 
 
-FEATURES = (
-    Feature("training (vita train)", ("accelerate", "tensorboard"), "train"),
-    Feature("development (make check)", ("pytest", "xdist", "hypothesis", "ruff", "pyright"), "dev"),
-)
+FEATURES = (Feature("development (make check)", ("pytest", "xdist", "hypothesis", "ruff", "pyright"), "dev"),)
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def examine() -> Iterator[Finding]:
     yield _device()
     yield _pocket()
     yield _voice()
+    yield _flite()
     for feature in FEATURES:
         yield _feature(feature)
 
@@ -122,8 +123,7 @@ def _pocket() -> Finding:
     folder = Path(spec.origin).parent / "pocket" if spec and spec.origin else Path("pocket")
     weights = folder / "model.safetensors"
     if not weights.is_file():
-        mend = "install the package again, or train the model: vita train recipes/pocket.yaml"
-        return Finding("pocket model", f"no weights in {folder}", mend, needed=True)
+        return Finding("pocket model", f"no weights in {folder}", _restore_pocket(), needed=True)
     return Finding("pocket model", f"{weights.stat().st_size / 2**20:.1f} MiB, embedded")
 
 
@@ -137,6 +137,14 @@ def _voice() -> Finding:
     except VitaError as error:
         return Finding("voice", str(error), _pip("install --force-reinstall espeakng-loader"))
     return Finding("voice", f"espeak-ng speaks English and Mandarin ({len(samples) / sample_rate_hz:.1f} s said)")
+
+
+def _flite() -> Finding:
+    path = shutil.which("flite")
+    topic = "more training voices"
+    if path is None:
+        return Finding(topic, "no flite; training data is spoken by espeak-ng alone", "apt-get install flite")
+    return Finding(topic, f"flite, {path}")
 
 
 def _feature(feature: Feature) -> Finding:
@@ -153,10 +161,16 @@ def _pip(arguments: str) -> str:
 
 def _install(extra: str) -> str:
     """The command that installs one of our extras, from the clone if this is one."""
-    clone = Path(__file__).parents[3]
-    if (clone / "pyproject.toml").is_file():
-        return _pip(f"install -e '{clone}[{extra}]'")
+    if (_CLONE / "pyproject.toml").is_file():
+        return _pip(f"install -e '{_CLONE}[{extra}]'")
     return _pip(f"install 'vita-omni[{extra}]'")
+
+
+def _restore_pocket() -> str:
+    """The command that brings the embedded weights back."""
+    if (_CLONE / ".git").exists():
+        return f"git -C {_CLONE} checkout -- src/vita/checkpoints/pocket"
+    return _pip("install --force-reinstall --no-deps vita-omni")
 
 
 def _cores() -> int:
