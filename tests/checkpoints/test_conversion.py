@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from safetensors.torch import load_file, save_file
 
 from tests.checkpoints.reference_like import AUDIO_FOLDER, VISION_FOLDER, ReferenceLike, make, write_shards
 from tests.models.tiny_vita import media, prompt
-from vita.checkpoints import convert
+from vita.checkpoints import convert, load
 from vita.checkpoints.loading import load_model
 from vita.checkpoints.table import AUDIO_PREFIX, VISION_PREFIX, Table
 from vita.errors import CheckpointError, PromptError, VitaError
+from vita.models.processing_vita import VitaProcessor
 
 PROMPTS = {"neither": "Just talk.", "image": "Look at it.", "video": "Watch it."}
 
@@ -155,6 +157,42 @@ def test_a_tensor_may_not_be_there_twice(reference: ReferenceLike, tmp_path: Pat
         convert(source, tmp_path / "dst")
 
 
+@pytest.mark.parametrize("num_shards", [1, 2])
+def test_pickles_of_tensors_are_converted(reference: ReferenceLike, tmp_path: Path, num_shards: int) -> None:
+    source = reference.write(tmp_path / "src")
+    (source / "model.safetensors").unlink()
+    names = ["pytorch_model.bin"] if num_shards == 1 else ["part-1.bin", "part-2.bin"]
+    weight_map: dict[str, str] = {}
+    for index, file in enumerate(names):
+        own = {name: tensor.clone() for name, tensor in list(reference.tensors.items())[index::num_shards]}
+        torch.save(own, source / file, _use_new_zipfile_serialization=num_shards == 1)
+        weight_map |= dict.fromkeys(own, file)
+    if num_shards > 1:
+        (source / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    convert(source, tmp_path / "dst")
+    assert torch.equal(logits(load_model(tmp_path / "dst")), logits(reference.model))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_our_own_model_as_a_pickle_becomes_safetensors(tiny_folder: Path, tmp_path: Path, tied: bool) -> None:
+    source = Path(shutil.copytree(tiny_folder, tmp_path / "src"))
+    config = json.loads((source / "config.json").read_text())
+    config["text_config"]["tie_word_embeddings"] = tied
+    (source / "config.json").write_text(json.dumps(config))
+    state = load_file(source / "model.safetensors")
+    if tied:
+        del state["language_model.lm_head.weight"]
+    (source / "model.safetensors").unlink()
+    torch.save(state, source / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="vita convert"):
+        load_model(source)
+    convert(source, tmp_path / "dst")
+    model, processor = load(tmp_path / "dst", device="cpu", dtype="float32")
+    assert (model.get_output_embeddings().weight is model.get_input_embeddings().weight) == tied
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in state.items())
+    assert processor.template.to_dict() == VitaProcessor.from_pretrained(tiny_folder).template.to_dict()
+
+
 class Bomb:
     """A pickle that leaves a trace when it is unpickled."""
 
@@ -186,7 +224,7 @@ def spoil(path: str, content: str | bytes | None) -> Callable[[Path], None]:
     return change
 
 
-def move_pickle(folder: Path) -> None:
+def rename_to_pickle(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
@@ -196,16 +234,16 @@ def move_pickle(folder: Path) -> None:
         (spoil("config.json", None), "has no config.json"),
         (spoil("config.json", "{"), "cannot be read"),
         (spoil("config.json", "[]"), "no JSON object"),
-        (spoil("config.json", '{"model_type": "vita"}'), "loaded as it is"),
+        (spoil("config.json", '{"model_type": "vita"}'), "needs no conversion; load it as it is"),
         (spoil("config.json", '{"model_type": "llama"}'), "got model_type llama, expected vita-mixtral"),
         (spoil("config.json", '{"model_type": "vita-mixtral"}'), "has no mm_vision_tower"),
         (spoil(f"{VISION_FOLDER}/config.json", None), "cannot be read"),
         (spoil(f"{AUDIO_FOLDER}/train.yaml", None), "train.yaml cannot be read"),
         (spoil(f"{AUDIO_FOLDER}/train.yaml", "a: ["), "train.yaml cannot be read"),
         (spoil(f"{AUDIO_FOLDER}/train.yaml", "a: 1"), "train.yaml cannot be read"),
-        (spoil("model.safetensors", None), "no model.safetensors"),
+        (spoil("model.safetensors", None), "no tensors in .*expected model.safetensors or pytorch_model.bin"),
         (spoil("model.safetensors", b"\x08" * 40), "no readable safetensors file"),
-        (move_pickle, "pickle pytorch_model.bin.*safetensors"),
+        (rename_to_pickle, "pytorch_model.bin is no plain checkpoint"),
     ],
 )
 def test_folders_that_are_no_checkpoint(
@@ -311,5 +349,5 @@ def test_tokenizer_files_are_copied(reference: ReferenceLike, tmp_path: Path) ->
     for name in ("tokenizer.json", "special_tokens_map.json", "training_args.bin"):
         (source / name).write_text("{}")
     report = convert(source, tmp_path / "dst")
-    assert report.tokenizer_files == ["tokenizer.json", "special_tokens_map.json"]
+    assert report.copied_files == ["tokenizer.json", "special_tokens_map.json"]
     assert not (tmp_path / "dst" / "training_args.bin").exists()

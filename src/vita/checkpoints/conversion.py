@@ -1,7 +1,8 @@
 """`convert`: a checkpoint in the reference's layout to a folder that `load` and transformers read.
 
-The names are checked before the first tensor is read: every tensor must be in the table, and together they must be
-exactly the tensors of the model. Then the files are read one tensor at a time. Called by `vita convert`.
+A folder of ours whose tensors are pickles becomes one of safetensors by the same call. The names are checked before
+the first tensor is read: every tensor must be in the table, and together they must be exactly the tensors of the
+model. Then the files are read one tensor at a time. Called by `vita convert`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from transformers import GenerationConfig
 
 from vita.chat.formats import VitaTemplate
 from vita.chat.system_prompts import SystemPrompts
-from vita.checkpoints.reference_layout import read_reference
+from vita.checkpoints.reference_layout import Checkpoint, read_checkpoint
 from vita.checkpoints.reference_prompts import read_prompts
-from vita.checkpoints.sources import Source
+from vita.checkpoints.sources import Source, read_json
 from vita.checkpoints.table import Step, Table, first_few
 from vita.checkpoints.writer import SHARD_BYTES, ShardWriter
 from vita.errors import CheckpointError
@@ -48,14 +49,14 @@ class Conversion:
     names: each tensor of the reference and the tensors that it went into.
     num_written: our tensors.
     num_bytes: their bytes.
-    tokenizer_files: files of the tokenizer that were copied.
+    copied_files: files of the tokenizer and the processor that were copied.
     prompts: where the system prompts came from; None if the checkpoint gets ours.
     """
 
     names: dict[str, list[str]]
     num_written: int
     num_bytes: int
-    tokenizer_files: list[str]
+    copied_files: list[str]
     prompts: str | None
 
 
@@ -65,8 +66,9 @@ def convert(
     """Converts a VITA-1.0 checkpoint.
 
     Args:
-        src: folder with config.json (model_type vita-mixtral) and safetensors files; the folders of the vision and
-            the audio encoder that it names lie in it, beside it or where it says.
+        src: folder with config.json (model_type vita-mixtral) and safetensors or pickle files; the folders of the
+            vision and the audio encoder that it names lie in it, beside it or where it says. Pickles are read with
+            weights_only: no code in them is run.
         dst: folder to write; it must be new or empty.
         prompts: JSON file with the system prompts (keys neither, image, video), or a clone of the reference, which is
             parsed for them. Without it the model is used with our own.
@@ -84,9 +86,9 @@ def convert(
         raise CheckpointError(f"no folder {src} to convert", expected="a VITA-1.0 checkpoint folder")
     if dst.exists() and (not dst.is_dir() or any(dst.iterdir())):
         raise CheckpointError(f"{dst} is there already", fix="name a new folder")
-    system_prompts = SystemPrompts() if prompts is None else read_prompts(Path(prompts))
-    checkpoint = read_reference(src)
-    steps = plan(checkpoint.config, checkpoint.sources)
+    system_prompts = None if prompts is None else read_prompts(Path(prompts))
+    checkpoint = read_checkpoint(src)
+    steps = plan(checkpoint)
     partial = dst.with_name(dst.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -95,15 +97,15 @@ def convert(
         for name, tensor in converted(checkpoint.sources, steps):
             writer.add(name, tensor)
         writer.close()
-        _write_config(checkpoint.config, system_prompts, partial)
-        copied = [name for name in TOKENIZER_FILES if (src / name).is_file()]
+        copied = [name for name in (*TOKENIZER_FILES, PROCESSOR_FILE) if (src / name).is_file()]
         for name in copied:
             shutil.copyfile(src / name, partial / name)
+        _write_config(checkpoint.config, system_prompts, partial)
         report = Conversion(
             names={name: list(step.targets) for name, step in sorted(steps.items())},
             num_written=len({target for step in steps.values() for target in step.targets}),
             num_bytes=writer.total_bytes,
-            tokenizer_files=copied,
+            copied_files=copied,
             prompts=None if prompts is None else Path(prompts).name,
         )
         _write_json(partial / REPORT_FILE, asdict(report))
@@ -115,15 +117,18 @@ def convert(
     return report
 
 
-def plan(config: VitaConfig, sources: Iterable[Source]) -> dict[str, Step]:
-    """The step for each tensor of the sources, by its name, after checking that they make up the whole model."""
+def plan(checkpoint: Checkpoint) -> dict[str, Step]:
+    """The step for each tensor, by its name, after checking that together they make up the whole model."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for source in sources:
+    for source in checkpoint.sources:
         if double := shapes.keys() & source.shapes.keys():
             raise CheckpointError(f"{len(double)} tensors are there twice", got=first_few(list(double)))
         shapes |= source.shapes
-    steps = Table(config).steps(list(shapes))
-    check_model(config, _result_shapes(shapes, steps))
+    if checkpoint.is_ours:
+        steps = {name: Step(source=name, targets=(name,)) for name in shapes}
+    else:
+        steps = Table(checkpoint.config).steps(list(shapes))
+    check_model(checkpoint.config, _result_shapes(shapes, steps))
     return steps
 
 
@@ -132,8 +137,9 @@ def check_model(config: VitaConfig, shapes: Mapping[str, tuple[int, ...]]) -> No
     with torch.device("meta"):
         model = VitaForConditionalGeneration(config)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    tied = set(model.all_tied_weights_keys)
     problems = {
-        "missing": [name for name in expected if name not in shapes],
+        "missing": [name for name in expected if name not in shapes and name not in tied],
         "superfluous": [name for name in shapes if name not in expected],
         "misshapen": [
             f"{name} {list(shapes[name])} for {list(expected[name])}"
@@ -177,15 +183,18 @@ def converted(sources: Iterable[Source], steps: Mapping[str, Step]) -> Iterable[
                 yield from step.join([parts[part] for part in range(step.num_parts)]).items()
 
 
-def _write_config(config: VitaConfig, prompts: SystemPrompts, folder: Path) -> None:
+def _write_config(config: VitaConfig, prompts: SystemPrompts | None, folder: Path) -> None:
     config.architectures = [VitaForConditionalGeneration.__name__]
     config.save_pretrained(folder)
     text = config.text_config
     pad = text.pad_token_id if text.pad_token_id is not None else 0
     generation = GenerationConfig(bos_token_id=text.bos_token_id, eos_token_id=text.eos_token_id, pad_token_id=pad)
     generation.save_pretrained(folder)
-    template = VitaTemplate(prompts=prompts, states=config.states)
-    _write_json(folder / PROCESSOR_FILE, {"processor_class": VitaProcessor.__name__, **template.to_dict()})
+    path = folder / PROCESSOR_FILE
+    saved = read_json(path) if path.is_file() else {"processor_class": VitaProcessor.__name__}
+    if prompts is not None or "system_prompts" not in saved:
+        saved |= VitaTemplate(prompts=prompts or SystemPrompts(), states=config.states).to_dict()
+    _write_json(path, saved)
 
 
 def _write_json(path: Path, content: Mapping[str, object]) -> None:

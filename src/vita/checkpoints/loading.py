@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +21,7 @@ from vita.checkpoints.sources import INDEX, SINGLE, read_json
 from vita.checkpoints.table import first_few
 from vita.errors import CheckpointError, ConfigError, DependencyError
 from vita.models import register
+from vita.models.configuration_vita import VitaConfig
 from vita.models.modeling_vita import VitaForConditionalGeneration
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def load(
     register()
     folder = find_model(name)
     device = pick_device(device)
-    model = load_model(folder, pick_dtype(dtype, device)).to(device)
-    return model.eval(), VitaProcessor.from_pretrained(folder)
+    model = load_model(folder, pick_dtype(dtype, device)).eval()
+    model.to(device)  # pyright: ignore[reportArgumentType]
+    return model, VitaProcessor.from_pretrained(folder)
 
 
 def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> VitaForConditionalGeneration:
@@ -59,7 +61,7 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> VitaForCondi
     check_folder(folder)
     try:
         with _quiet():
-            model, info = VitaForConditionalGeneration.from_pretrained(
+            loaded: Any = VitaForConditionalGeneration.from_pretrained(
                 folder,
                 dtype=dtype,
                 use_safetensors=True,
@@ -69,6 +71,7 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> VitaForCondi
             )
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder} cannot be read: {error}", fix="fetch the checkpoint again") from error
+    model, info = loaded
     problems = {
         "missing": list(info["missing_keys"]),
         "superfluous": list(info["unexpected_keys"]),
@@ -97,7 +100,7 @@ def check_folder(folder: Path) -> None:
             got=f"model_type {kind}",
             fix=f"vita convert {folder} NEW_FOLDER",
         )
-    if kind != VitaForConditionalGeneration.config_class.model_type:
+    if kind != VitaConfig.model_type:
         raise CheckpointError(f"{folder} holds another kind of model", got=f"model_type {kind}", expected="vita")
     if (folder / SINGLE).is_file() or (folder / INDEX).is_file():
         return

@@ -2,8 +2,8 @@
 
 A checkpoint is a folder with config.json (model_type vita-mixtral) and safetensors files; the vision encoder and the
 audio encoder are folders of their own that config.json names, often by the path they had on another machine. Their
-tensors are in the main files or, where those have none, in the folders. Used by `convert` and by `load`, which tells
-such folders from ours.
+tensors are in the main files or, where those have none, in the folders. A folder of ours whose tensors are pickles is
+read here too. Used by `convert` and by `load`, which tells such folders from ours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import yaml
 from transformers import AutoConfig, InternVLVisionConfig, PreTrainedConfig
 
 from vita.checkpoints.audio_names import audio_config_from_reference
-from vita.checkpoints.sources import InMemory, Source, open_folder, open_pickle, read_json
+from vita.checkpoints.sources import InMemory, SafetensorsFile, Source, open_folder, open_pickle, read_json
 from vita.checkpoints.table import AUDIO_PREFIX, VISION_PREFIX
 from vita.errors import CheckpointError
 from vita.models.cmvn import read_cmvn
@@ -47,20 +47,39 @@ _VISION_FIELDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceCheckpoint:
-    """A checkpoint in the reference's layout.
+class Checkpoint:
+    """A checkpoint that is to be converted.
 
-    config: the same model as we configure it.
-    sources: its tensors, under the reference's names.
+    config: the model as we configure it.
+    sources: its tensors.
+    is_ours: whether they have our names already, or the reference's.
     """
 
     config: VitaConfig
     sources: tuple[Source, ...]
+    is_ours: bool = False
 
 
-def read_reference(folder: Path) -> ReferenceCheckpoint:
+def read_checkpoint(folder: Path) -> Checkpoint:
     """Reads the configuration files of a checkpoint and opens its tensor files."""
-    raw = read_reference_config(folder)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} has no config.json", expected="a VITA-1.0 checkpoint folder")
+    raw = read_json(folder / "config.json")
+    if raw.get("model_type") in TEXT_MODELS:
+        return _read_reference(folder, raw)
+    if raw.get("model_type") != VitaConfig.model_type:
+        raise CheckpointError(
+            f"{folder} is not in the reference's layout",
+            got=f"model_type {raw.get('model_type')}",
+            expected=" or ".join(TEXT_MODELS),
+        )
+    sources = open_folder(folder)
+    if any(isinstance(source, SafetensorsFile) for source in sources):
+        raise CheckpointError(f"{folder} needs no conversion", fix="load it as it is")
+    return Checkpoint(config=VitaConfig.from_pretrained(folder), sources=tuple(sources), is_ours=True)
+
+
+def _read_reference(folder: Path, raw: dict[str, Any]) -> Checkpoint:
     vision_folder = _find_part(folder, raw, "mm_vision_tower")
     audio_folder = _find_part(folder, raw, "mm_audio_encoder")
     config = _vita_config(raw, vision_folder, audio_folder)
@@ -73,22 +92,7 @@ def read_reference(folder: Path) -> ReferenceCheckpoint:
         names |= set(sources[-1].shapes)
     if _CMVN + "mean" not in names:
         sources.append(_read_cmvn(audio_folder))
-    return ReferenceCheckpoint(config=config, sources=tuple(sources))
-
-
-def read_reference_config(folder: Path) -> dict[str, Any]:
-    """The config.json of a folder, which must be of the reference's kind."""
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{folder} has no config.json", expected="a VITA-1.0 checkpoint folder")
-    raw = read_json(folder / "config.json")
-    if raw.get("model_type") not in TEXT_MODELS:
-        raise CheckpointError(
-            f"{folder} is not in the reference's layout",
-            got=f"model_type {raw.get('model_type')}",
-            expected=" or ".join(TEXT_MODELS),
-            fix="a folder with model_type vita is loaded as it is" if raw.get("model_type") == "vita" else None,
-        )
-    return raw
+    return Checkpoint(config=config, sources=tuple(sources))
 
 
 def vision_config_from_reference(raw: dict[str, Any]) -> InternVLVisionConfig:

@@ -6,6 +6,7 @@ Used by `convert`. Safetensors headers are read without the tensors; a pickle is
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from vita.errors import CheckpointError
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+PICKLE_INDEX = "pytorch_model.bin.index.json"
+PICKLE = "pytorch_model.bin"
 
 
 class Source(Protocol):
@@ -69,33 +72,35 @@ class InMemory:
 
 
 def open_folder(folder: Path, prefix: str = "") -> list[Source]:
-    """The safetensors files of a checkpoint folder, sharded or not; none of them is read yet."""
-    index = folder / INDEX
-    if index.is_file():
-        shards = sorted(set(read_json(index).get("weight_map", {}).values()))
-        missing = [shard for shard in shards if not (folder / shard).is_file()]
-        if missing or not shards:
-            raise CheckpointError(f"shards listed in {index} are missing", got=", ".join(missing[:3]) or "no shard")
-        return [SafetensorsFile(folder / shard, prefix) for shard in shards]
-    if (folder / SINGLE).is_file():
-        return [SafetensorsFile(folder / SINGLE, prefix)]
-    pickles = sorted(path.name for path in folder.glob("*.bin"))
-    raise CheckpointError(
-        f"no {SINGLE} in {folder}",
-        got=f"the pickle {pickles[0]}" if pickles else None,
-        fix="save it as safetensors with transformers first" if pickles else None,
-    )
+    """The tensor files of a checkpoint folder, sharded or not: safetensors or, where there are none, pickles."""
+    for index, single, opener in ((INDEX, SINGLE, SafetensorsFile), (PICKLE_INDEX, PICKLE, open_pickle)):
+        if (folder / index).is_file():
+            shards = sorted(set(read_json(folder / index).get("weight_map", {}).values()))
+            missing = [shard for shard in shards if not (folder / shard).is_file()]
+            if missing or not shards:
+                found = ", ".join(missing[:3]) or "no shard"
+                raise CheckpointError(f"shards listed in {folder / index} are missing", got=found)
+            return [opener(folder / shard, prefix) for shard in shards]
+        if (folder / single).is_file():
+            return [opener(folder / single, prefix)]
+    raise CheckpointError(f"no tensors in {folder}", expected=f"{SINGLE} or {PICKLE}")
 
 
 def open_pickle(path: Path, prefix: str = "") -> Source:
     """A PyTorch checkpoint of plain tensors. Anything else in it is refused, and nothing of it is executed."""
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = _load_tensors(path)
     except Exception as error:  # the unpickler raises whatever the file makes it raise
-        raise CheckpointError(f"{path} is no plain checkpoint of tensors: {str(error).splitlines()[0]}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{path} is no plain checkpoint of tensors: {reason}") from error
     if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise CheckpointError(f"{path} holds something else than named tensors", expected="a state dict")
     return InMemory({prefix + name: tensor for name, tensor in loaded.items()})
+
+
+def _load_tensors(path: Path) -> Any:
+    """The content of a pickle; a zip file, as torch writes them, stays on the disk until its tensors are used."""
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -79,7 +79,8 @@ class Step:
         """The inverse: our tensors (weights or gradients) -> the tensor of the reference."""
         if self.num_stacked:
             return ours[self.targets[0]].flatten(0, 1).chunk(self.num_parts)[self.part]
-        return torch.cat([ours[name] for name in self.targets]) if len(self.targets) > 1 else ours[self.targets[0]]
+        tensors = [ours[name] for name in self.targets]
+        return torch.cat(tensors) if len(tensors) > 1 else tensors[0]
 
 
 class Table:
