@@ -112,6 +112,21 @@ def encoded_video(
     return buffer.getvalue()
 
 
+def empty_track(kind: str) -> bytes:
+    """A WebM that announces a picture and a sound track but has data for only one of them."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="webm") as output:
+        stream = output.add_stream("libvpx", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        sound = output.add_stream("libopus", rate=48_000, layout="mono")
+        if kind == "video":
+            add_tone(output, sound, 0.2)
+        else:
+            output.mux(stream.encode(av.VideoFrame.from_image(picture_of(0, (32, 32)))))
+            output.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
 def turned(mp4: bytes, clockwise: int) -> bytes:
     """The same MP4 with the note that it is to be turned: the matrix a, b, u, c, d, v, x, y, w in its track header."""
     a, b, c, d = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[clockwise]

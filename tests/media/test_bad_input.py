@@ -97,6 +97,19 @@ BAD = {
     "rate of 10 Hz": Row(
         ("audio",), fixed(make.wav(np.zeros(50), 10)), MediaError, "unusable sample rate (got 10 Hz", "convert it"
     ),
+    "changing rate": Row(
+        ("audio",),
+        fixed(make.encoded_audio("aac", "adts", 1, 16_000) + make.encoded_audio("aac", "adts", 1, 48_000)),
+        MediaError,
+        "changes its sample rate on the way (got 48000 Hz after 16000 Hz",
+        "convert it",
+    ),
+    "sound track without data": Row(
+        ("audio",), fixed(make.empty_track("audio")), MediaError, "holds no sound: 0 samples", "record it again"
+    ),
+    "video track without data": Row(
+        ("video",), fixed(make.empty_track("video")), MediaError, "holds no video frame", "record it again"
+    ),
     "8-hour wav": Row(
         ("audio",),
         lambda folder: make.sparse_wav(folder / "long.wav", 8 * 3600, 8_000),

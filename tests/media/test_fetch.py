@@ -159,6 +159,26 @@ def test_server_that_never_answers() -> None:
         load_image(f"http://127.0.0.1:{silent.getsockname()[1]}/x", limits=MediaLimits(timeout_s=0.1))
 
 
+def test_server_that_speaks_another_language() -> None:
+    """Neither HTTP nor TLS comes back."""
+
+    def reply() -> None:
+        for _ in range(2):
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1)
+                connection.sendall(b"220 welcome\r\n")
+                connection.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=reply)
+        thread.start()
+        for scheme in ("http", "https"):
+            with pytest.raises(MediaError, match=r"cannot be reached \(got .*\); check the URL and the network"):
+                load_image(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}/x")
+        thread.join()
+
+
 def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from vita.errors import MediaError
 from vita.media.source import Opened
@@ -15,6 +15,7 @@ from vita.media.source import Opened
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoStream
     from av.container import InputContainer
+    from av.error import FFmpegError
 
 _BUFFER_BYTES = 256 * 1024
 _DECLARES_LENGTH = ("mov", "matroska", "avi", "asf")
@@ -25,7 +26,7 @@ _DECLARES_LENGTH = ("mov", "matroska", "avi", "asf")
 def open_container(opened: Opened, kind: str) -> Iterator[InputContainer]:
     """The file as an FFmpeg container.
 
-    Playlists and the like are refused: FFmpeg would open whatever other files or addresses they name.
+    No protocol is allowed, so that playlists are refused: FFmpeg would open whatever files or addresses they name.
 
     Args:
         opened: the file.
@@ -40,15 +41,12 @@ def open_container(opened: Opened, kind: str) -> Iterator[InputContainer]:
             opened.file,
             "r",
             container_options={"protocol_whitelist": "none"},
-            io_open=_refuse_nested,
             metadata_errors="replace",
             buffer_size=_BUFFER_BYTES,
         )
-    except (av.error.FFmpegError, _NestedError) as error:
+    except av.error.FFmpegError as error:
         raise _unreadable(opened, kind, error) from None
     with container:
-        if container.format.name in ("tty", "hls", "concat", "dash", "sdp"):
-            raise _unreadable(opened, kind, container.format.long_name)
         yield container
 
 
@@ -114,15 +112,7 @@ def packets(container: InputContainer, stream: VideoStream | AudioStream, name: 
         )
 
 
-class _NestedError(OSError):
-    """The file asked for another file."""
-
-
-def _refuse_nested(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    raise _NestedError(f"it refers to {url[:80]}")
-
-
-def _unreadable(opened: Opened, kind: str, reason: object) -> MediaError:
+def _unreadable(opened: Opened, kind: str, error: FFmpegError) -> MediaError:
     opened.file.seek(0)
     if opened.file.read(8)[4:] == b"ftyp":
         return MediaError(
@@ -132,7 +122,7 @@ def _unreadable(opened: Opened, kind: str, reason: object) -> MediaError:
         )
     return MediaError(
         f"{opened.name} is no {kind} file that can be read",
-        got=getattr(reason, "strerror", None) or reason,
+        got=error.strerror,
         fix="check that it plays elsewhere, or convert it",
     )
 
