@@ -71,6 +71,17 @@ def test_configuration_is_translated(reference: ReferenceLike, tmp_path: Path) -
     assert (generation["eos_token_id"], generation["pad_token_id"]) == (2, 0)
 
 
+def test_newer_preprocessor_files(reference: ReferenceLike, tmp_path: Path) -> None:
+    source = reference.write(tmp_path / "src")
+    path = source / VISION_FOLDER / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"crop_size": {"height": 84, "width": 84}}))
+    convert(source, tmp_path / "dst")
+    assert load_model(tmp_path / "dst").config.tile_size == 84
+    path.unlink()
+    convert(source, tmp_path / "default")
+    assert load_model(tmp_path / "default").config.tile_size == 56
+
+
 def test_placeholder_ids_lie_behind_the_vocabulary_where_none_are_named(
     reference: ReferenceLike, tmp_path: Path
 ) -> None:

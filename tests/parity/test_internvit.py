@@ -29,7 +29,7 @@ def build(entry: dict[str, Any], weights: dict[str, torch.Tensor]) -> tuple[Visi
     """Tower and connector with the weights of an entry, by way of the conversion table."""
     width = entry["llm_hidden_size"]
     config = VitaConfig(
-        text_config={"model_type": "llama", "hidden_size": width, "vocab_size": 8},
+        text_config={"model_type": "llama", "hidden_size": width, "num_attention_heads": 1, "vocab_size": 8},
         vision_config=vision_config_from_reference(entry["config"]),
         audio_config={"output_dim": width},
         downsample_ratio=entry["scale_pix_shuffle"],

@@ -198,9 +198,10 @@ def test_gradients(
         ours = {key: tensor.grad for key, tensor in model.named_parameters() if tensor.grad is not None}
         found = {key: table.steps([key])[key].pick(ours) for key in {**norms, **whole}}
         for key, norm in norms.items():
-            record_difference(f"{name}.{key} norm", abs(found[key].norm() / norm - 1), GRADIENT)
+            difference = abs(found[key].norm() - norm) / norm.clamp(min=1e-6)
+            record_difference(f"{name}.{key} norm", difference, GRADIENT)
         for key, gradient in whole.items():
-            difference = (found[key] - gradient).norm() / gradient.norm()
+            difference = (found[key] - gradient).norm() / gradient.norm().clamp(min=1e-6)
             record_difference(f"{name}.{key}", difference, GRADIENT)
         num_checked += 1
     model.zero_grad()

@@ -112,7 +112,7 @@ def _vita_config(raw: dict[str, Any], vision_folder: Path, audio_folder: Path) -
     given = {
         "max_tiles": raw.get("max_dynamic_patch"),
         "min_tiles": raw.get("min_dynamic_patch"),
-        "tile_size": preprocessor.get("crop_size"),
+        "tile_size": _edge(preprocessor.get("crop_size")),
         "image_mean": preprocessor.get("image_mean"),
         "image_std": preprocessor.get("image_std"),
         "tokenizer_model_max_length": raw.get("tokenizer_model_max_length"),
@@ -127,6 +127,11 @@ def _vita_config(raw: dict[str, Any], vision_folder: Path, audio_folder: Path) -
         pad_to_square=raw.get("image_aspect_ratio") == "pad",
         **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def _edge(size: int | dict[str, int] | None) -> int | None:
+    """Pixels of a square's edge, which newer files write as height and width."""
+    return size.get("height") if isinstance(size, dict) else size
 
 
 def _text_config(raw: dict[str, Any]) -> PreTrainedConfig:
