@@ -1,10 +1,13 @@
-"""The test split of the pocket world: reserved voices, phrasings of its own, pictures and clips from other seeds."""
+"""The test split of the pocket world: reserved voices, phrasings of its own, pictures and clips from other seeds.
+
+`vita.evaluate.pocket` asks them and scores the answers.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -12,15 +15,16 @@ from PIL import Image
 from vita.media import Clip
 from vita.synth import held_out, questions
 from vita.synth.grammar import expand
-from vita.synth.questions import Turn, counted, event_sentence, number
+from vita.synth.pictures import clip_images
+from vita.synth.questions import event_sentence
 from vita.synth.render import render
-from vita.synth.scenes import ClipScene, Scene, random_clip, random_scene, random_things
+from vita.synth.scenes import Scene, random_clip, random_scene, random_things
 from vita.synth.sounds import SAMPLE_RATE_HZ, mix, sound
 from vita.synth.speech_set import spoken_form
+from vita.synth.turns import Turn, counted, fillings, number
 from vita.synth.voices import Speaker, has_flite, reserved_voice, say
 from vita.synth.world import COLOURS, LANGUAGES, SHAPES, name_of, texts, world
 from vita.tokens import State
-from vita.train.features import clip_images
 
 SOUNDS = ("hum", "clicks", "chords", "traffic", "silence")
 FRAME_RATE = 8
@@ -28,9 +32,18 @@ FRAME_RATE = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One question of the test and what is right: `group` names its row in the table."""
+    """One question of the test and what is right.
+
+    group: its row in the table.
+    kind: of the question; decides how the answer is scored.
+    lang: "en" or "zh".
+    answer: the right one; several, joined by " | ", for stories.
+    state: the right state token.
+    question, image, clip, audio: what is typed, shown and said.
+    """
 
     group: str
+    kind: str
     lang: str
     answer: str
     state: State
@@ -68,13 +81,9 @@ def _sum(rng: random.Random, lang: str) -> Turn:
 
 
 def _phrase(table: dict[str, dict[str, list[str]]], kind: str, lang: str, rng: random.Random, **english: str) -> str:
-    names = {"shape": "shapes", "colour": "colours"}
-    slots = {k: name_of(names[k], v, lang) if k in names else v for k, v in english.items()}
     if "shape" in english:
-        slots["shapes"] = (
-            slots["shape"] if lang == "zh" else english["shape"] + ("es" if english["shape"] == "cross" else "s")
-        )
-    return expand(rng.choice(table[kind][lang]), rng, slots)
+        english["shapes"] = english["shape"]
+    return expand(rng.choice(table[kind][lang]), rng, fillings(lang, **english))
 
 
 def _shapes(kind: str, rng: random.Random, lang: str) -> Turn:
@@ -145,32 +154,32 @@ def _long(rng: random.Random, lang: str) -> Turn:
 
 
 def _any_picture(rng: random.Random, lang: str) -> Turn:
-    return _shapes(
-        rng.choice(
-            ("colour_of_shape", "shape_of_colour", "count_all", "count_shape", "count_colour", "where", "exists")
-        ),
-        rng,
-        lang,
-    )
+    return _shapes(rng.choice(PICTURE_KINDS), rng, lang)
 
 
-def _media(turn: Turn, rng: random.Random) -> dict[str, Image.Image | Clip]:
-    if turn.clip is not None:
-        frames = clip_images(turn.clip, rng)
-        return {"clip": Clip(frames=frames, times_s=np.arange(len(frames)) / 1.0, fps=FRAME_RATE)}
-    return {"image": render(turn.scene, rng)} if turn.scene is not None else {}
+def _image(turn: Turn, rng: random.Random) -> Image.Image | None:
+    return None if turn.scene is None else render(turn.scene, rng)
+
+
+def _frames(turn: Turn, rng: random.Random) -> Clip | None:
+    if turn.clip is None:
+        return None
+    frames = clip_images(turn.clip, rng)
+    return Clip(frames=frames, times_s=np.arange(len(frames), dtype=np.float64), fps=FRAME_RATE)
 
 
 def _typed(group: str, turn: Turn, rng: random.Random) -> Case:
     mark = "?" if turn.lang == "en" else "？"
     return Case(
         group=group,
+        kind=turn.kind,
         lang=turn.lang,
         answer=turn.answer,
         state=State.TYPED_QUERY,
         question=turn.question + mark,
-        **_media(turn, rng),
-    )  # type: ignore[arg-type]
+        image=_image(turn, rng),
+        clip=_frames(turn, rng),
+    )
 
 
 def _spoken(
@@ -185,10 +194,16 @@ def _spoken(
             sound(str(generator.choice(("traffic", "hiss", "hum"))), len(wave) / SAMPLE_RATE_HZ, generator),
             snr_db,
         )
-    state = State.NOISE if turn.noise else State.SPOKEN_QUERY
     return Case(
-        group=group, lang=turn.lang, answer=turn.answer, state=state, audio=wave.astype(np.float32), **_media(turn, rng)
-    )  # type: ignore[arg-type]
+        group=group,
+        kind=turn.kind,
+        lang=turn.lang,
+        answer=turn.answer,
+        state=turn.state(spoken=True),
+        audio=wave.astype(np.float32),
+        image=_image(turn, rng),
+        clip=_frames(turn, rng),
+    )
 
 
 def _side_talk(rng: random.Random, lang: str) -> Turn:
@@ -198,7 +213,7 @@ def _side_talk(rng: random.Random, lang: str) -> Turn:
 def _sound_case(group: str, lang: str, rng: random.Random) -> Case:
     generator = np.random.default_rng(rng.getrandbits(32))
     wave = sound(str(generator.choice(SOUNDS)), generator.uniform(1.5, 4.0), generator)
-    return Case(group=group, lang=lang, answer="", state=State.NOISE, audio=wave)
+    return Case(group=group, kind="sound", lang=lang, answer="", state=State.NOISE, audio=wave)
 
 
 Maker = Callable[[str, str, random.Random], Case]
@@ -213,11 +228,17 @@ def _spoken_group(make: Callable[[random.Random, str], Turn], snr_db: float | No
 
 
 def _of(make: Callable[[str, random.Random, str], Turn], kind: str) -> Callable[[random.Random, str], Turn]:
-    return lambda rng, lang: replace(make(kind, rng, lang))
+    return lambda rng, lang: make(kind, rng, lang)
 
 
 PICTURE_KINDS = ("colour_of_shape", "shape_of_colour", "count_all", "count_shape", "count_colour", "where", "exists")
 PRINT_KINDS = ("read", "result", "next_box")
+_SPOKEN: dict[str, Callable[[random.Random, str], Turn]] = {
+    "spoken facts": _fact,
+    "spoken sums": _sum,
+    "spoken pictures": _any_picture,
+    "spoken clips": _clip,
+}
 _GROUPS: dict[str, Maker] = {
     "typed facts": _typed_group(_fact),
     "typed sums": _typed_group(_sum),
@@ -225,14 +246,11 @@ _GROUPS: dict[str, Maker] = {
     **{f"typed print: {kind}": _typed_group(_of(_print, kind)) for kind in PRINT_KINDS},
     "typed clips": _typed_group(_clip),
     "typed long": _typed_group(_long),
-    "spoken facts": _spoken_group(_fact),
-    "spoken sums": _spoken_group(_sum),
-    "spoken pictures": _spoken_group(_any_picture),
-    "spoken clips": _spoken_group(_clip),
+    **{group: _spoken_group(make) for group, make in _SPOKEN.items()},
     "spoken long": _spoken_group(_long),
-    "spoken facts, 10 dB": _spoken_group(_fact, snr_db=10.0),
+    **{f"{group}, 10 dB": _spoken_group(make, snr_db=10.0) for group, make in _SPOKEN.items()},
     "side talk": _spoken_group(_side_talk),
     "sounds": _sound_case,
 }
 
-__all__ = ["PICTURE_KINDS", "PRINT_KINDS", "Case", "ClipScene", "cases"]
+__all__ = ["PICTURE_KINDS", "PRINT_KINDS", "Case", "cases"]

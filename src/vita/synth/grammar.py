@@ -1,4 +1,7 @@
-"""A very small text grammar: `{a|b|}` picks one branch, `<name>` is filled from a table. Used by every text generator."""
+"""A very small text grammar: `{a|b|}` picks one branch, `<name>` is filled from a table.
+
+Used by every generator of questions and by the test split.
+"""
 
 from __future__ import annotations
 

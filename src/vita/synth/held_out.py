@@ -1,6 +1,7 @@
-"""Phrasings and sentences of the test split. Training never sees them; `vita eval pocket` asks with them.
+"""Phrasings and sentences of the test split; `vita.evaluate` asks with them.
 
-Same slots as `synth.phrases`. Facts are wrapped around the noun phrase of the world's own list.
+Training never makes any of them, not even with a lead-in before it or a word lost (tests/synth/test_held_out.py).
+Same slots as `phrases`. Facts are wrapped around the noun phrase of the world's own list.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ FACT = {
         "i am curious about {x}",
         "which one is {x}",
     ],
-    "zh": ["能不能告诉我{x}", "想请教一下{x}是什么", "{x}到底是什么", "麻烦说一下{x}"],
+    "zh": ["能不能告诉我{x}", "有谁知道{x}是什么", "想不想说说{x}是什么", "麻烦说一下{x}"],
 }
 SUM = {
     "en": [
@@ -29,54 +30,54 @@ PICTURE = {
         "zh": ["你看<shape>是什么颜色的", "请问<shape>的颜色是哪一种"],
     },
     "shape_of_colour": {
-        "en": ["the thing that is <colour> has what shape", "tell me which shape is <colour>"],
+        "en": ["the thing that is <colour> has what shape", "show me which of the shapes is <colour>"],
         "zh": ["请问<colour>的是哪种图形", "你看<colour>的东西是什么形状的"],
     },
     "count_all": {
         "en": ["how many shapes does the picture have", "how many shapes would you count"],
-        "zh": ["请问图里总共有多少个图形", "这幅图里有多少个图形"],
+        "zh": ["请数出图里总共有多少个图形", "这幅图里有多少个图形"],
     },
     "count_shape": {
         "en": ["how many <shapes> does the picture show"],
-        "zh": ["请问图里有多少个<shape>", "这幅图里有几个<shape>"],
+        "zh": ["请数出图里有多少个<shape>", "这幅图里有几个<shape>"],
     },
     "count_colour": {
         "en": ["how many shapes of <colour> color are there", "how many <colour> shapes does it show"],
-        "zh": ["请问图里有几个<colour>的图形"],
+        "zh": ["请数出图里有几个<colour>的图形", "这幅图里有几个<colour>的图形"],
     },
     "where": {
         "en": ["do you know where the <colour> <shape> is", "where exactly is the <colour> <shape>"],
-        "zh": ["请问<colour>的<shape>在哪里", "你知道<colour>的<shape>在什么位置吗"],
+        "zh": ["请指给我看<colour>的<shape>在哪里", "你知道<colour>的<shape>在什么位置吗"],
     },
     "exists": {
-        "en": ["is a <colour> <shape> in the picture", "could you check if there is a <colour> <shape>"],
-        "zh": ["请问图里有没有<colour>的<shape>", "请看一下有没有<colour>的<shape>"],
+        "en": ["would you say there is a <colour> <shape>", "could you check if there is a <colour> <shape>"],
+        "zh": ["帮我找找有没有<colour>的<shape>", "请看一下有没有<colour>的<shape>"],
     },
     "read": {
         "en": ["what are the letters in the picture", "please tell me what is written there"],
-        "zh": ["请问上面写的是什么", "请把图里的字读出来"],
+        "zh": ["你看看上面都写了些什么", "请把图里的字读出来"],
     },
     "result": {
         "en": ["what is the result of the sum you see", "can you solve it"],
         "zh": ["请问这道算式等于几", "请算出图里的结果"],
     },
     "next_box": {
-        "en": ["what box is right after <label>", "which one comes next after <label>"],
+        "en": ["what box stands right behind <label>", "which one comes next after <label>"],
         "zh": ["请问<label>的后面是什么", "<label>之后是哪一个"],
     },
 }
 CLIP = {
     "direction": {
-        "en": ["which way is the <shape> moving now", "tell me which way it goes"],
-        "zh": ["请问它往哪边移动", "<shape>是往哪个方向移动的"],
+        "en": ["which way did you see the <shape> move", "say which way the thing is going"],
+        "zh": ["你觉得它在往哪边移动", "<shape>是往哪个方向移动的"],
     },
     "event": {
         "en": ["can you say what happens in the video", "what is it that happens"],
-        "zh": ["请问视频里发生了什么", "你看到发生了什么"],
+        "zh": ["这段视频里发生了些什么", "你看到发生了什么"],
     },
     "final_colour": {
         "en": ["what color does it have in the end", "which color is it at the end of the video"],
-        "zh": ["请问它最后是什么颜色", "到最后它是什么颜色"],
+        "zh": ["它到了最后是什么颜色的", "到最后它是什么颜色"],
     },
 }
 LONG = {

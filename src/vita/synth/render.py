@@ -5,25 +5,18 @@ from __future__ import annotations
 import math
 import random
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
+from vita.synth.canvas import COLOUR_RGB, RGB, background, photograph, random_size, shade_of
 from vita.synth.scenes import Scene, Thing, thing_slots
 
-RGB = tuple[int, int, int]
 Face = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Mark = tuple[float, float, float, float, int]
 """Where an object or a character was drawn: left, top, right, bottom (fractions of the picture) and its slot."""
-COLOUR_RGB: dict[str, RGB] = {
-    "red": (220, 35, 35),
-    "green": (40, 165, 60),
-    "blue": (40, 75, 220),
-    "yellow": (240, 215, 30),
-    "purple": (140, 50, 175),
-    "orange": (248, 138, 25),
-}
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "C:/Windows/Fonts")
 _LATIN_FAMILIES = ("dejavu", "liberation", "freefont", "lato", "arial", "times", "courier", "verdana", "georgia")
 
@@ -46,40 +39,6 @@ def font_files() -> tuple[str, ...]:
 def font(file: str | None, size: int) -> Face:
     """A font of `size` pixels; None is Pillow's built-in one."""
     return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
-
-
-def background(rng: random.Random, width: int, height: int) -> tuple[np.ndarray, bool]:
-    """([height, width, 3] float32, dark): plain, graded or textured, light or dark, hardly coloured."""
-    dark = rng.random() < 0.3
-    level = (lambda: rng.uniform(5, 60)) if dark else (lambda: rng.uniform(195, 255))
-
-    def shade() -> np.ndarray:
-        base, tint = level(), rng.choice((0, 0, 8, 16))
-        return np.clip([base + rng.uniform(-tint, tint) for _ in range(3)], 0, 255).astype(np.float32)
-
-    first = shade()
-    draw = rng.random()
-    if draw < 0.45:
-        return np.broadcast_to(first, (height, width, 3)).copy(), dark
-    if draw < 0.8:
-        angle = rng.uniform(0, 2 * math.pi)
-        ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-        ramp = (xs / width - 0.5) * math.cos(angle) + (ys / height - 0.5) * math.sin(angle) + 0.5
-        return first + (shade() - first) * np.clip(ramp, 0, 1)[..., None], dark
-    coarse = (
-        np.random.default_rng(rng.getrandbits(32))
-        .normal(0, 1, (rng.randint(3, 12), rng.randint(3, 12)))
-        .astype(np.float32)
-    )
-    texture = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-    return np.clip(first + texture[..., None] * rng.uniform(4, 14), 0, 255), dark
-
-
-def shade_of(colour: str, rng: random.Random) -> RGB:
-    """A shade of a named colour."""
-    r, g, b = COLOUR_RGB[colour]
-    light = rng.uniform(0.82, 1.1)
-    return tuple(int(min(max(c * light + rng.uniform(-14, 14), 0), 255)) for c in (r, g, b))  # type: ignore[return-value]
 
 
 def polygon(shape: str, cx: float, cy: float, radius: float, angle: float) -> list[tuple[float, float]]:
@@ -215,13 +174,13 @@ def _draw_chart(pen: Pen, scene: Scene, ink: RGB, dark: bool, rng: random.Random
         low, high = (30, 90) if dark else (205, 250)
         fill = (rng.randint(low, high), rng.randint(low, high), rng.randint(low, high))
     stroke = rng.choice((1, 2, 2, 3))
-    for a, b in zip(pixels, pixels[1:]):
+    for a, b in pairwise(pixels):
         _arrow(draw, _edge(a, b, hw, hh), _edge(b, a, hw, hh), ink, stroke)
     file, upper = rng.choice((None, None, *font_files())), rng.random() < 0.6
     labels = [box.upper() if upper else box for box in scene.boxes]
     faces = [fit_text(draw, label, file, hw * 1.65, hh * rng.uniform(1.1, 1.5)) for label in labels]
     face = min(faces, key=lambda f: getattr(f, "size", 10))
-    for (x, y), label in zip(pixels, labels):
+    for (x, y), label in zip(pixels, labels, strict=True):
         corners = (x - hw, y - hh, x + hw, y + hh)
         if rng.random() < 0.15:
             draw.rounded_rectangle(corners, radius=hh * 0.4, fill=fill, outline=ink, width=stroke)
@@ -264,7 +223,7 @@ def render_marked(
         angles = [style.gauss(0, 0.13) for _ in range(4)]
         outline_draw, shades = style.random(), {c: shade_of(c, style) for c in COLOUR_RGB}
         outline: RGB | None = None if outline_draw < 0.75 else ((235, 235, 235) if dark else (25, 25, 25))
-        for angle, (slot, thing) in zip(angles, thing_slots(scene.things)):
+        for angle, (slot, thing) in zip(angles, thing_slots(scene.things), strict=False):
             draw_thing(pen.draw, thing, (width, height), shades[thing.colour], angle, outline)
             radius = thing.size * min(width, height) / 2
             x, y = thing.x * width, thing.y * height
@@ -282,23 +241,4 @@ def render_marked(
             _draw_chart(pen, scene, ink, dark, style)
         else:
             _draw_print(pen, scene, ink, style)
-    return _photograph(image, rng), pen.marks
-
-
-def _photograph(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Blur, noise and exposure of a poor camera, now and then."""
-    if rng.random() < 0.15:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0)))
-    if rng.random() < 0.35:
-        noise = np.random.default_rng(rng.getrandbits(32)).normal(
-            0, rng.uniform(2, 14), (image.height, image.width, 1 if rng.random() < 0.5 else 3)
-        )
-        image = Image.fromarray(np.clip(np.asarray(image) * rng.uniform(0.85, 1.1) + noise, 0, 255).astype(np.uint8))
-    return image
-
-
-def random_size(rng: random.Random) -> tuple[int, int]:
-    """(width, height): mostly squarish and small, now and then wide, tall or large."""
-    long = rng.choice((200, 224, 256, 256, 320, 320, 400))
-    ratio = rng.choice((1.0, 1.0, 1.0, 4 / 3, 3 / 4, 16 / 9, 1.5, 2 / 3, 0.56, 2.0, 0.5))
-    return (long, max(90, int(long / ratio))) if ratio >= 1 else (max(90, int(long * ratio)), long)
+    return photograph(image, rng), pen.marks

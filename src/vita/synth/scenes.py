@@ -1,14 +1,15 @@
 """What a picture or a clip of the pocket world contains, before it is drawn: scenes, clips and their slot labels.
 
-A slot label says what one vision token must carry: kind, shape, colour, place, position, character. Shapes stand in the
-slot of their place (a second shape of one place nine slots further); characters stand in reading order, boxes in arrow order.
+A slot label says what one vision token must carry: kind, shape, colour, place, position, character. Shapes stand in
+the slot of their place (a second shape of one place nine slots further); characters stand in reading order, boxes in
+arrow order. Drawn by `render`, asked about by `questions`, learned by `vita.train`.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +26,12 @@ GROUP_SIZES = (len(KINDS), len(SHAPES) + 1, len(COLOURS) + 1, len(PLACES) + 1, G
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """One shape: its kind, its colour, its centre (fractions of width and height) and its size (fraction of the shorter side)."""
+    """One shape.
+
+    shape, colour: of SHAPES and COLOURS.
+    x, y: its centre, as fractions of width and height.
+    size: its width, as a fraction of the picture's shorter side.
+    """
 
     shape: str
     colour: str
@@ -42,9 +48,12 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One picture: shapes, or print (`text`), or a flow chart (`boxes`, in arrow order).
+    """One picture.
 
     kind: "shapes", "text", "sum" or "chart".
+    things: the shapes.
+    text: the print, or the sum as it is printed.
+    boxes: the labels of a flow chart, in arrow order.
     """
 
     kind: str
@@ -55,14 +64,18 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipScene:
-    """One clip of one shape: `event` is a direction, "appears", "disappears" or "changes"; `frames` holds what each sampled frame shows."""
+    """One clip of one shape.
+
+    event: a direction, "appears", "disappears" or "changes" (its colour).
+    shape, colour, final_colour: what it shows, at the start and at the end.
+    frames: what each sampled frame shows.
+    """
 
     event: str
     shape: str
     colour: str
     final_colour: str
     frames: tuple[Scene, ...]
-    times_s: tuple[float, ...] = field(default=())
 
 
 def slot_labels(scene: Scene, num_slots: int = NUM_SLOTS) -> np.ndarray:

@@ -1,11 +1,15 @@
-"""What is heard but is no question to the model: side talk, phone calls, narration, backchannels, and word salad for listening."""
+"""What is heard but is no question to the model: side talk, phone calls, narration, backchannels, its own voice.
+
+Also word salad, from which only the ear learns. Called by `speech_set` and `vita.train`.
+"""
 
 from __future__ import annotations
 
 import random
 
 from vita.synth.grammar import tidy
-from vita.synth.questions import Turn, fact, long_answer, picture_turn
+from vita.synth.questions import fact, long_answer, picture_turn
+from vita.synth.turns import Turn
 from vita.synth.world import texts
 
 SIDE_KINDS = ("statement", "to_other", "phone", "narration")

@@ -1,4 +1,7 @@
-"""Sounds that are no speech: hum, clicks, chords, traffic, wind, beeps, silence; and mixing by signal-to-noise ratio."""
+"""Sounds that are no speech (hum, clicks, chords, traffic, beeps, silence ...), and mixing by signal-to-noise ratio.
+
+Called by `speech_set` and by the test split.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Spoken turns for training: what is said, by whom, over which sounds. Shards of mel frames are cached on disk.
 
-A shard is determined by (seed, number): `shard_turns` gives its texts at once, `load_shard` adds the mel frames, which are
-synthesised on first use. Interrupted synthesis loses at most the shard in progress.
+A shard is determined by (seed, number): `shard_turns` gives its texts at once, `load_shard` adds the mel frames, which
+are synthesised on first use. Interrupted synthesis loses at most the shard in progress. `vita.train` is the caller.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import numpy as np
 from vita.errors import DependencyError
 from vita.models.filterbank import mel_features
 from vita.synth import side_talk
-from vita.synth.questions import Turn, clip_turn, decorate, fact, long_answer, number, picture_turn, small_talk, sum_
+from vita.synth.questions import clip_turn, decorate, fact, long_answer, picture_turn, small_talk, sum_
 from vita.synth.sounds import SAMPLE_RATE_HZ, SOUND_KINDS, mix, sound
+from vita.synth.turns import Turn, number
 from vita.synth.voices import Speaker, own_voice, say, training_voice
 from vita.synth.world import texts
 

@@ -21,20 +21,32 @@ from vita.speech.espeak import Espeak, variants
 from vita.synth.sounds import SAMPLE_RATE_HZ
 
 RESERVED_ESPEAK = frozenset(
-    ["m7", "m8", "f5", "Alicia", "Andrea", "aunty", "edward", "Gene2", "Hugo", "iven3", "Marco", "michel", "mike2", "steph3", "Nguyen", "adam", "caleb", "klatt2", "klatt4"]
-)
+    [
+        "m7", "m8", "f5", "Alicia", "Andrea", "aunty", "edward", "Gene2", "Hugo", "iven3", "Marco", "michel", "mike2",
+        "steph3", "Nguyen", "adam", "caleb", "klatt2", "klatt4",
+    ]
+)  # fmt: skip
 RESERVED_FLITE = frozenset({"slt"})
 RESERVED_FESTIVAL = frozenset({"ked_diphone", "cmu_us_slt_arctic_hts"})
 _UNHUMAN = frozenset(
-    ["whisper", "whisperf", "croak", "Demonic", "fast", "UniRobot", "Tweaky", "Storm", "anikaRobot", "robosoft", "robosoft2", "robosoft3", "robosoft4", "robosoft5", "robosoft6", "robosoft7", "robosoft8"]
-)
+    [
+        "whisper", "whisperf", "croak", "Demonic", "fast", "UniRobot", "Tweaky", "Storm", "anikaRobot", "robosoft",
+        "robosoft2", "robosoft3", "robosoft4", "robosoft5", "robosoft6", "robosoft7", "robosoft8",
+    ]
+)  # fmt: skip
 _ACCENTS = {"en": ("en-us", "en-us", "en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland"), "zh": ("cmn",)}
 _FLITE = ("kal", "kal16", "awb", "rms")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speaker:
-    """One way of speaking: engine ("espeak" or "flite"), voice name, rate in words a minute, pitch and its range (0-99)."""
+    """One way of speaking.
+
+    engine: "espeak" or "flite".
+    voice: its name, for espeak-ng with the language: "en-us+m3".
+    rate_wpm: words a minute.
+    pitch, range: 0-99 (espeak-ng alone).
+    """
 
     engine: str
     voice: str

@@ -13,9 +13,15 @@ COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
 PLACES = ("top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right")
 DIRECTIONS = ("left", "right", "up", "down")
 NUMBERS = {
-    "en": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"],
-    "zh": ["零", "一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "十一", "十二", "十三", "十四", "十五", "十六", "十七", "十八", "十九", "二十"],
-}
+    "en": [
+        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+        "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+    ],
+    "zh": [
+        "零", "一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "十一", "十二", "十三", "十四", "十五",
+        "十六", "十七", "十八", "十九", "二十",
+    ],
+}  # fmt: skip
 COUNTED_ZH = ("零个", "一个", "两个", "三个", "四个", "五个", "六个", "七个", "八个", "九个", "十个")
 
 

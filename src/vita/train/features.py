@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from vita.models.configuration_vita import VitaConfig
-from vita.synth.questions import Turn
-from vita.synth.render import render
-from vita.synth.scenes import FRAME_SLOTS, ClipScene, jitter
+from vita.synth.pictures import turn_images
+from vita.synth.scenes import FRAME_SLOTS
 from vita.synth.speech_set import SpeechShard, SpokenTurn
 from vita.train.hearing import Hearing
 from vita.train.mel_augment import MelAugment, augment
@@ -29,7 +27,7 @@ class FeatureShard:
     """Turns of one speech shard with the hidden vectors of tower and connector, float16.
 
     heard: [sum of tokens, D]; turn i is heard[heard_offsets[i]:heard_offsets[i + 1]].
-    seen: [sum of slots, D] of the turns with a picture or clip (all frames); seen_offsets likewise, empty for the others.
+    seen: [sum of slots, D] of the turns with a picture or clip (all frames); seen_offsets likewise.
     """
 
     turns: list[SpokenTurn]
@@ -45,23 +43,6 @@ class FeatureShard:
     def sight(self, index: int) -> np.ndarray:
         """[K, D] of its picture or of all frames of its clip."""
         return self.seen[self.seen_offsets[index] : self.seen_offsets[index + 1]]
-
-
-def clip_images(clip: ClipScene, rng: random.Random) -> list[Image.Image]:
-    """The frames of a clip: one style, a slightly trembling camera."""
-    style = rng.getrandbits(32)
-    frames = []
-    for frame in clip.frames:
-        shaken = frame.__class__(kind="shapes", things=tuple(jitter(t, rng) for t in frame.things))
-        frames.append(render(shaken, rng, style_seed=style))
-    return frames
-
-
-def turn_images(turn: Turn, rng: random.Random) -> list[Image.Image]:
-    """What a turn shows: one picture, the frames of a clip, or nothing."""
-    if turn.clip is not None:
-        return clip_images(turn.clip, rng)
-    return [render(turn.scene, rng)] if turn.scene is not None else []
 
 
 @torch.inference_mode()

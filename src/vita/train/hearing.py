@@ -74,7 +74,13 @@ class Hearing(nn.Module):
 
 
 def ctc(log_probs_BNV: Tensor, lengths_B: Tensor, targets: list[list[int]]) -> Tensor:
-    """Mean over clips of the CTC loss per target symbol; the blank is the last class. Clips too short for their text count 0."""
+    """Mean over clips of the CTC loss per target symbol; the blank is the last class.
+
+    Args:
+        log_probs_BNV: log-probabilities; the blank is class V - 1.
+        lengths_B: steps of each clip.
+        targets: symbols of each clip. A clip too short for its text counts as 0.
+    """
     flat = torch.tensor([i for t in targets for i in t], dtype=torch.long)
     sizes = torch.tensor([len(t) for t in targets], dtype=torch.long)
     losses = F.ctc_loss(

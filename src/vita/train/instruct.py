@@ -1,4 +1,4 @@
-"""Stages 1 and 3: the language model learns to answer, first from symbols, then from what tower and connector really give.
+"""Stages 1 and 3: the language model learns to answer, first from symbols, then from what the towers really give.
 
 Stage 1 trains the language model together with the connectors' tables (the embeddings of symbols). Stage 3 trains the
 language model and the connectors' projections on features of the frozen towers. Loss on replies only.
@@ -31,9 +31,7 @@ class Instructed(nn.Module):
         super().__init__()
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         width = config.text_config.hidden_size
-        self.sight = PosteriorProjection(
-            config.vision_config.hidden_size, config.vision_connector["group_sizes"], width
-        )
+        self.sight = PosteriorProjection(config.vision_width, config.vision_connector["group_sizes"], width)
         self.hearing = PosteriorProjection(
             config.audio_config.hidden_size, [config.audio_config.ctc_vocab_size + 1], width
         )

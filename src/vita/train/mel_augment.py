@@ -88,8 +88,7 @@ def add_noise(
 
 def reverberate(mel_BTF: Tensor, chosen_B: Tensor, generator: torch.Generator) -> Tensor:
     """Smear the power of a clip over time: an exponentially dying room of 0.1-0.5 s."""
-    count, frames, bins = mel_BTF.shape
-    taps = 24
+    count, taps = len(mel_BTF), 24
     decay = 0.01 * 13.8 / (0.1 + 0.4 * torch.rand(count, generator=generator))
     level = 0.02 + 0.25 * torch.rand(count, generator=generator)
     kernel = torch.exp(-decay[:, None] * torch.arange(taps)) * level[:, None]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from vita.synth.questions import Turn, clip_question, decorate, picture_turn
+from vita.synth.questions import clip_question, decorate, picture_turn
+from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
 from vita.train.features import FeatureShard, indices_with_pictures
 from vita.train.samples import HISTORY_RATE, Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form
@@ -16,7 +17,7 @@ SYMBOLIC_SHARE = 0.06
 
 
 class RealSequences:
-    """Makes sequences from cached features: SPOKEN_SHARE spoken turns as recorded, typed questions on the same pictures, typed text."""
+    """Makes sequences from cached features: spoken turns, typed questions on the same pictures, typed text."""
 
     def __init__(self, writer: TurnWriter, shards: list[FeatureShard]) -> None:
         self.writer, self.shards = writer, shards

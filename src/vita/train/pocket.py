@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transformers import InternVLVisionConfig, PreTrainedTokenizerFast, Qwen3Config
+from transformers import PreTrainedTokenizerFast, Qwen3Config, ResNetConfig
 
 from vita.models.configuration_audio import VitaAudioConfig
 from vita.models.configuration_vita import VitaConfig
@@ -12,7 +12,7 @@ WIDTH = 256
 
 
 def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
-    """About 16 M parameters: Qwen3 of 4 x 256, InternViT of 5 x 192 at 224 pixels (196 patches), audio tower of 6 x 256."""
+    """About 14 M parameters: Qwen3 of 4 x 256, a small ResNet at 224 pixels (14 x 14 x 192), audio tower of 6 x 256."""
     ids = tokenizer.get_vocab()
     text = Qwen3Config(
         vocab_size=len(tokenizer),
@@ -29,16 +29,7 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
         bos_token_id=None,
         eos_token_id=ids["<|end|>"],
     )
-    vision = InternVLVisionConfig(
-        hidden_size=192,
-        num_hidden_layers=5,
-        num_attention_heads=3,
-        intermediate_size=768,
-        image_size=224,
-        patch_size=16,
-        attention_bias=True,
-        layer_scale_init_value=0.5,
-    )
+    vision = ResNetConfig(embedding_size=32, hidden_sizes=[32, 96, 192], depths=[2, 2, 2], layer_type="basic")
     return VitaConfig(
         text_config=text,
         vision_config=vision,
@@ -47,6 +38,7 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
             "type": "slots",
             "num_slots": NUM_SLOTS,
             "frame_slots": FRAME_SLOTS,
+            "num_patch_layers": 2,
             "num_layers": 2,
             "num_heads": 4,
             "group_sizes": list(GROUP_SIZES),
@@ -54,6 +46,7 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
         image_token_id=ids["<image>"],
         audio_token_id=ids["<audio>"],
         template="tokenizer",
+        tile_size=224,
         max_tiles=1,
         tokenizer_model_max_length=4096,
         tie_word_embeddings=True,
@@ -63,7 +56,7 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
 
 
 def pocket_audio_config(vocabulary: int) -> VitaAudioConfig:
-    """The tower: 25 frames a second, chunks of 16 frames (0.64 s) when it listens live; the connector: 12.5 tokens a second."""
+    """The tower: 25 frames a second, in live chunks of 16 (0.64 s). The connector: 12.5 tokens a second."""
     return VitaAudioConfig(
         subsampling_dim=96,
         hidden_size=256,

@@ -1,7 +1,7 @@
 """Turns of the pocket world as training sequences: ids, symbolic or real media, labels.
 
 A sequence is a list of segments in the layout of the pocket model's chat template. Media segments hold what fills their
-positions: slot labels (symbolic pictures), simulated CTC posteriors (symbolic sound), or indices of cached features.
+positions: slot labels (symbolic pictures), simulated CTC posteriors (symbolic sound), or features of the towers.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from vita.synth.grammar import tidy
-from vita.synth.questions import TASKS, Turn, decorate, picture_turn
+from vita.synth.questions import TASKS, decorate, picture_turn
 from vita.synth.scenes import FRAME_SLOTS, slot_labels
 from vita.synth.side_talk import side_talk
 from vita.synth.speech_set import spoken_form, spoken_turn
+from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
 from vita.tokens import IGNORE_LABEL, State, StateTokens
 from vita.train.tokenizer import spelled_ids
@@ -45,7 +46,7 @@ class Sequence_:
     ids, labels: [length]; media positions hold 0 and IGNORE_LABEL.
     slots: (first position, labels [K, 7]) of symbolic pictures and frames.
     sounds: (first position, symbols [N, 3], weights [N, 3]) of simulated sound.
-    pictures, clips, speech: (first position, key) of real media, filled in by the caller from its cache.
+    features: (first position, "seen" or "heard", vectors [N, D]) of what a frozen tower gave.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -90,7 +91,7 @@ class TurnWriter:
         return [head, *answer, self.end]
 
     def simulated_sound(self, text: str, lang: str, rng: random.Random) -> tuple[np.ndarray, np.ndarray]:
-        """Symbols [N, 3] and weights [N, 3] as the CTC head might give for `text`: spikes between blanks, with errors."""
+        """Symbols [N, 3] and weights [N, 3] as the CTC head might give for `text`: spikes, blanks and errors."""
         ids = self.text_ids(text)
         error_rate = rng.choice((0.0, 0.02, 0.05, 0.1))
         symbols: list[list[int]] = []
@@ -153,7 +154,7 @@ def typed_form(question: str, lang: str, rng: random.Random) -> str:
 
 
 def noisy_slots(labels: np.ndarray, rng: random.Random) -> np.ndarray:
-    """Slot labels with a rare wrong shape or colour, as the eye errs."""
+    """Slot labels, now and then with one shape a step beside its true position, as the eye errs."""
     if rng.random() < 0.9:
         return labels
     labels = labels.copy()

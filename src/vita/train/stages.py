@@ -1,4 +1,7 @@
-"""The stages of the pocket recipe, each from its last checkpoint: synthesis, 1 language, 2a seeing, 2b hearing, 3 multimodal."""
+"""The stages of the pocket recipe: synthesis, 1 language, 2a seeing, 2b hearing, 3 multimodal.
+
+Each goes on from its last checkpoint. `vita.train.run` is the caller.
+"""
 
 from __future__ import annotations
 
@@ -95,9 +98,6 @@ class PocketRun:
         """Stage 2a: the vision tower and its connector on dense labels."""
         model = self._new(lambda: Seeing(self.config))
         assert isinstance(model, Seeing)
-        if self.device.type == "cpu":
-            # the fused kernel's backward is slow on a CPU
-            model.tower.encoder.set_attn_implementation("eager")
         batches = PictureBatches(self.config, seed=self.recipe.seed, batch_size=self.recipe.seeing_batch)
         self._run("seeing", model, batches, lambda batch: seeing_loss(model, batch, self.device), self.recipe.seeing)
 
@@ -120,7 +120,7 @@ class PocketRun:
         self._run("hearing", model, batches, lambda batch: hearing_loss(model, batch, self.device), self.recipe.hearing)
 
     def multimodal(self) -> None:
-        """Stage 3: the language model and the projections on what the frozen towers give; then the checkpoint is written."""
+        """Stage 3: language model and projections on what the frozen towers give; then the checkpoint is written."""
         hearing, seeing = self._towers()
         model = self._new(lambda: Instructed(self.config))
         assert isinstance(model, Instructed)

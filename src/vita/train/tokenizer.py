@@ -1,4 +1,4 @@
-"""Builds the pocket model's tokenizer: whole English words, single Chinese characters, letters and bytes for the rest."""
+"""Builds the pocket model's tokenizer: whole English words, single Chinese characters, else letters and bytes."""
 
 from __future__ import annotations
 
