@@ -117,6 +117,9 @@ class Assistant:
             parts.append(Video(load_video(video)))
         if audio is not None:
             parts.append(Audio(resample_audio(*audio) if isinstance(audio, tuple) else load_audio(audio)))
+        for name, text in (("question", question), ("system prompt", system)):
+            if text is not None and not _is_unicode(text):
+                raise PromptError(f"the {name} is not valid text", got=ascii(text)[:60], expected="UTF-8")
         if question is not None and question.strip():
             parts.append(Text(question))
         elif audio is None:
@@ -197,6 +200,11 @@ def _listed(image: ImageSource | Sequence[ImageSource] | None) -> list[ImageSour
     if image is None:
         return []
     return list(image) if isinstance(image, (list, tuple)) else [image]  # type: ignore[list-item]
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether UTF-8 can hold it: bytes that were no text arrive from a terminal as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _load_image(source: ImageSource) -> PIL.Image.Image:

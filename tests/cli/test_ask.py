@@ -124,6 +124,8 @@ def test_max_new_tokens(scripted: Any, sampling: list[str], capsys: pytest.Captu
         ([], "no question at all; type one, as in `vita ask 'What can you do?'`, or give --audio FILE"),
         (["--image", "red.png"], "no question at all; type one,"),
         ([" "], "no question at all"),
+        (["caf\udce9"], "the question is not valid text (got 'caf\\udce9', expected UTF-8)"),
+        (["hi", "--system", "\udcff"], "the system prompt is not valid text"),
         (["hi", "--image", "missing.png"], "missing.png"),
         (["hi", "--image", "."], "directory"),
         (["hi", "--image", "empty.png"], "empty"),

@@ -117,6 +117,13 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert process.wait() == 1
 
 
+def test_a_terminal_without_the_character_shows_another() -> None:
+    code = "import sys; from vita.cli.main import main; main(['--version']); print('蓝')"
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True)
+    assert done.stdout.endswith(b"?\n")
+
+
 def test_convert_and_train_get_their_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     import vita.checkpoints.conversion
     import vita.train

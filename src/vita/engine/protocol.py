@@ -121,8 +121,8 @@ class Context(Protocol):
         """What is in it, the system message included if it was given."""
         ...
 
-    def append(self, *parts: Part | str) -> None:
-        """Add to the user's turn, and let the model read it now."""
+    def append(self, *parts: Part | str | Message) -> None:
+        """Add parts to the user's turn, or whole messages, and let the model read them now."""
         ...
 
     def reply(self, sampling: Sampling = GREEDY) -> Reply:
