@@ -6,16 +6,16 @@ are synthesised on first use. Interrupted synthesis loses at most the shard in p
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import random
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vita.errors import DependencyError
+from vita.errors import DataError, DependencyError
 from vita.models.filterbank import mel_features
 from vita.synth import side_talk
 from vita.synth.questions import clip_turn, decorate, fact, long_answer, picture_turn, small_talk, sum_
@@ -145,19 +145,23 @@ def speak(item: SpokenTurn) -> np.ndarray:
             extra = sound(str(generator.choice(SOUND_KINDS)), len(wave) / SAMPLE_RATE_HZ, generator)
             wave = np.clip(wave + np.resize(extra, wave.shape), -1, 1).astype(np.float32)
         return wave
-    try:
-        wave = say(item.turn.question, item.speaker)
-    except DependencyError:
-        # a few variants crash espeak-ng on a few texts: that voice is replaced, and named
-        print(
-            f"{item.speaker.voice} cannot say {item.turn.question!r}; spoken by {own_voice(item.turn.lang).voice}+m3",
-            file=sys.stderr,
-        )
-        wave = say(item.turn.question, Speaker(engine="espeak", voice=own_voice(item.turn.lang).voice + "+m3"))
+    wave = _say(item.turn.question, item.speaker, item.turn.lang)
     for text, speaker in item.others:
-        with contextlib.suppress(DependencyError):
-            wave = mix(wave, say(text, speaker), 0.0)
+        wave = mix(wave, _say(text, speaker, "en" if text.isascii() else "zh"), 0.0)
     return wave
+
+
+def _say(text: str, speaker: Speaker, lang: str) -> np.ndarray:
+    """`say`, but a speaker that cannot say it is replaced, and named.
+
+    A few variants crash espeak-ng on a few texts; flite may not be installed.
+    """
+    try:
+        return say(text, speaker)
+    except DependencyError as error:
+        substitute = Speaker(engine="espeak", voice=own_voice(lang).voice + "+m3")
+        print(f"{speaker.voice} cannot say {text!r} ({error}); spoken by {substitute.voice}", file=sys.stderr)
+        return say(text, substitute)
 
 
 def shard_turns(seed: int, number: int, size: int = SHARD_SIZE) -> list[SpokenTurn]:
@@ -167,13 +171,30 @@ def shard_turns(seed: int, number: int, size: int = SHARD_SIZE) -> list[SpokenTu
 
 
 def load_shard(folder: Path, seed: int, number: int, size: int = SHARD_SIZE) -> SpeechShard:
-    """A shard with its mel frames, synthesised now unless it is in `folder`."""
+    """A shard with its mel frames, synthesised now unless it is in `folder`.
+
+    Raises DataError for a file that was made of other turns (by another version of the texts, or of another size).
+    """
     turns = shard_turns(seed, number, size)
     path = folder / f"speech-{seed}-{number:04d}.npz"
     if not path.is_file():
         synthesise_shard(turns, path)
     with np.load(path) as stored:
+        # shards without a fingerprint are of the first version, whose size alone can be checked
+        same = "turns" not in stored or str(stored["turns"]) == fingerprint(turns)
+        if not same or len(stored["offsets"]) != len(turns) + 1:
+            raise DataError(f"{path} was spoken from other turns", fix="delete the folder, it is made again")
         return SpeechShard(turns, stored["mels"], stored["offsets"])
+
+
+def fingerprint(turns: list[SpokenTurn]) -> str:
+    """Changes when a word, a speaker or the order of the turns does."""
+    digest = hashlib.sha256()
+    for item in turns:
+        said = [(item.turn.question, item.speaker), *item.others]
+        voices = [(text, () if speaker is None else astuple(speaker)) for text, speaker in said]
+        digest.update(repr((item.turn.kind, item.turn.lang, item.sound_seed, voices)).encode())
+    return digest.hexdigest()
 
 
 def synthesise_shard(turns: list[SpokenTurn], path: Path) -> None:
@@ -187,5 +208,6 @@ def synthesise_shard(turns: list[SpokenTurn], path: Path) -> None:
         offsets.append(offsets[-1] + len(mels[-1]))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
-    np.savez(partial, mels=np.concatenate(mels), offsets=np.asarray(offsets, np.int64))
+    spoken = np.asarray(fingerprint(turns))
+    np.savez(partial, mels=np.concatenate(mels), offsets=np.asarray(offsets, np.int64), turns=spoken)
     partial.replace(path)

@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from vita.errors import DependencyError
 from vita.speech.espeak import Espeak, variants
 from vita.synth.sounds import SAMPLE_RATE_HZ
 
@@ -68,8 +69,8 @@ def has_flite() -> bool:
 
 
 def training_voice(rng: random.Random, lang: str) -> Speaker:
-    """A random speaker for training; never a reserved one."""
-    if lang == "en" and rng.random() < 0.06 and has_flite():
+    """A random speaker for training; never a reserved one. The same draws whether flite is installed or not."""
+    if lang == "en" and rng.random() < 0.06:
         return Speaker(engine="flite", voice=rng.choice(_FLITE), rate_wpm=int(rng.gauss(175, 20)))
     variant = rng.choice(training_variants()) if rng.random() < 0.96 else ""
     voice = rng.choice(_ACCENTS[lang]) + (f"+{variant}" if variant else "")
@@ -102,7 +103,10 @@ def _espeak() -> Espeak:
 
 
 def say(text: str, speaker: Speaker) -> np.ndarray:
-    """`text` as [num_samples] float32 mono at 16 kHz."""
+    """`text` as [num_samples] float32 mono at 16 kHz.
+
+    Raises DependencyError where the speaker's engine is not there, or ends before it has spoken.
+    """
     if speaker.engine == "flite":
         return _flite(text, speaker)
     samples, rate_hz = _espeak().synthesize(
@@ -117,6 +121,8 @@ def phonemes(text: str, lang: str) -> str:
 
 
 def _flite(text: str, speaker: Speaker) -> np.ndarray:
+    if not has_flite():
+        raise DependencyError("flite is not installed", fix="install it, or choose an espeak-ng speaker")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "out.wav"
         stretch = f"duration_stretch={175 / speaker.rate_wpm:.2f}"

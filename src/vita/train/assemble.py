@@ -19,7 +19,7 @@ from vita.train.seeing import Seeing
 
 def join_projections(instructed: Instructed, hearing: Hearing, seeing: Seeing) -> None:
     """Give the instructed parts the heads that the towers' stages trained; the tables are stage 1's own."""
-    instructed.hearing.head.load_state_dict(hearing.connector.projection.head.state_dict())
+    instructed.hearing.head.load_state_dict(hearing.projection.head.state_dict())
     instructed.sight.head.load_state_dict(seeing.connector.projection.head.state_dict())
 
 
@@ -55,6 +55,8 @@ def save(model: VitaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast
     for name, parameter in model.named_parameters():
         if ".cmvn." not in name:
             parameter.data = parameter.data.to(torch.bfloat16)
-    model.config.dtype = torch.bfloat16
+    config = model.config
+    assert isinstance(config, VitaConfig)
+    config.dtype = torch.bfloat16
     model.save_pretrained(folder)
-    VitaProcessor(tokenizer, model.config).save_pretrained(folder)
+    VitaProcessor(tokenizer, config).save_pretrained(folder)

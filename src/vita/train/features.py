@@ -1,9 +1,13 @@
-"""What the frozen towers really give: features of the spoken turns and of their pictures, cached for stage 3."""
+"""What the frozen towers really give: features of the spoken turns and of their pictures, cached for stage 3.
+
+Called by `vita.train.stages`, read by `vita.train.multimodal`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import numpy as np
 import torch
 
 from vita.models.configuration_vita import VitaConfig
+from vita.synth import speech_set
 from vita.synth.pictures import turn_images
 from vita.synth.scenes import FRAME_SLOTS
 from vita.synth.speech_set import SpeechShard, SpokenTurn
@@ -20,6 +25,7 @@ from vita.train.seeing import PictureBatches, Seeing
 
 AUGMENTED_SHARE = 0.6
 _BATCH = 32
+_ARRAYS = ("heard", "heard_offsets", "seen", "seen_offsets")
 
 
 @dataclass(frozen=True)
@@ -106,29 +112,38 @@ def stack(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def feature_shard(
     folder: Path,
-    shard: Callable[[], SpeechShard],
+    shard: SpeechShard,
     number: int,
     hearing: Hearing,
     seeing: Seeing,
     config: VitaConfig,
     device: torch.device,
 ) -> FeatureShard:
-    """The features of one shard, computed now unless they are in `folder`."""
+    """The features of one shard, computed now unless `folder` holds those of these very turns and towers."""
     path = folder / f"features-{number:04d}.npz"
-    loaded = shard()
-    if not path.is_file():
-        heard, heard_offsets = hear_shard(hearing, loaded, number, device)
-        seen, seen_offsets = see_shard(
-            seeing, loaded.turns, PictureBatches(config, seed=0, batch_size=1), number, device
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        np.savez(partial, heard=heard, heard_offsets=heard_offsets, seen=seen, seen_offsets=seen_offsets)
-        partial.replace(path)
-    with np.load(path) as stored:
-        return FeatureShard(
-            loaded.turns, stored["heard"], stored["heard_offsets"], stored["seen"], stored["seen_offsets"]
-        )
+    source = f"{speech_set.fingerprint(shard.turns)} {fingerprint(hearing, seeing)}"
+    if path.is_file():
+        with np.load(path) as stored:
+            if "source" in stored and str(stored["source"]) == source:
+                return FeatureShard(shard.turns, *(stored[name] for name in _ARRAYS))
+    heard, heard_offsets = hear_shard(hearing, shard, number, device)
+    pictures = PictureBatches(config, seed=0, batch_size=1)
+    seen, seen_offsets = see_shard(seeing, shard.turns, pictures, number, device)
+    arrays = (heard, heard_offsets, seen, seen_offsets)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, source=np.asarray(source), **dict(zip(_ARRAYS, arrays, strict=True)))
+    partial.replace(path)
+    return FeatureShard(shard.turns, *arrays)
+
+
+def fingerprint(*towers: torch.nn.Module) -> str:
+    """Changes when a weight of the towers does."""
+    digest = hashlib.sha256()
+    for tower in towers:
+        for value in tower.state_dict().values():
+            digest.update(value.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def indices_with_pictures(shards: list[FeatureShard]) -> Iterator[tuple[int, int]]:

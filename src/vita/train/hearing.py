@@ -20,7 +20,8 @@ from transformers import PreTrainedTokenizerFast
 from vita.models.audio_connector import AudioConnector
 from vita.models.audio_tower import AudioTower
 from vita.models.configuration_audio import VitaAudioConfig
-from vita.synth.speech_set import SHARD_SIZE, SpeechShard, load_shard
+from vita.models.posterior import PosteriorProjection
+from vita.synth.speech_set import SpeechShard, load_shard
 from vita.synth.voices import phonemes
 from vita.train.mel_augment import MelAugment, augment
 
@@ -32,7 +33,7 @@ class PhonemeLexicon:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.known: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
+        self.known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         self.symbols = [
             chr(c) for c in (*range(0x61, 0x7B), *range(0xE6, 0xF9), *range(0x250, 0x2B0), 0x3B8, 0x14B, 0x153, 0x3B2)
         ]
@@ -45,8 +46,10 @@ class PhonemeLexicon:
         return [index[c] for c in symbols if c in index]
 
     def save(self) -> None:
-        """Keep what was asked."""
-        self.path.write_text(json.dumps(self.known, ensure_ascii=False))
+        """Keep what was asked; a crash in the middle leaves the last file intact."""
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.known, ensure_ascii=False), encoding="utf-8")
+        partial.replace(self.path)
 
     def _of(self, unit: str, lang: str) -> str:
         key = f"{lang}:{unit}"
@@ -64,11 +67,18 @@ class Hearing(nn.Module):
         self.connector = AudioConnector(config)
         self.phonemes = nn.Linear(config.hidden_size, num_phonemes + 1)
 
+    @property
+    def projection(self) -> PosteriorProjection:
+        """The connector's own head and table."""
+        found = self.connector.projection
+        assert isinstance(found, PosteriorProjection), "a connector of type ctc has one"
+        return found
+
     def forward(self, mel_BTF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Log-probabilities of words [B, N, V+1] and phonemes [B, L, P+1], and their lengths."""
         hidden, mask = self.tower(mel_BTF, lengths_B)
         h, token_mask = self.connector.hidden(hidden, mask)
-        words = self.connector.projection.logits(h).float().log_softmax(-1)
+        words = self.projection.logits(h).float().log_softmax(-1)
         sounds = self.phonemes(hidden).float().log_softmax(-1)
         return words, token_mask.sum(1), sounds, mask.sum(1)
 
@@ -112,6 +122,18 @@ class SpeechBatches:
         easy_steps: int,
         load: Callable[[Path, int, int], SpeechShard] = load_shard,
     ) -> None:
+        """
+        Args:
+            folder: where the shards are.
+            tokenizer: gives the words' classes.
+            lexicon: gives the phonemes' classes.
+            seed, num_shards: of the shards.
+            batch_size: clips of a step.
+            steps_per_shard: after so many steps another shard joins the `first_shards`.
+            first_shards: shards that are there at step 0.
+            easy_steps: short clean clips until then; from then on longer and changed ones.
+            load: gives a shard, by folder, seed and number.
+        """
         self.folder, self.tokenizer, self.lexicon, self.seed = folder, tokenizer, lexicon, seed
         self.num_shards, self.batch_size, self.load = num_shards, batch_size, load
         self.steps_per_shard, self.first_shards, self.easy_steps = steps_per_shard, first_shards, easy_steps
@@ -135,7 +157,8 @@ class SpeechBatches:
         step = pool * POOL_BATCHES
         self._grow(min(self.num_shards, self.first_shards + step // self.steps_per_shard))
         rng = random.Random(f"speech {self.seed} {pool}")
-        longest = 160 + 900 * step / max(self.easy_steps, 1)
+        shortest = min(int(np.diff(shard.offsets).min()) for shard in self.shards)
+        longest = max(160 + 900 * step / max(self.easy_steps, 1), shortest)
         chosen: list[tuple[int, int]] = []
         while len(chosen) < POOL_BATCHES * self.batch_size:
             s = rng.randrange(len(self.shards))
@@ -185,7 +208,6 @@ def greedy(log_probs_NV: Tensor, length: int) -> list[int]:
 
 
 __all__ = [
-    "SHARD_SIZE",
     "Hearing",
     "PhonemeLexicon",
     "SpeechBatches",

@@ -45,10 +45,15 @@ class StageSettings:
     log_every: int = 50
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.learning_rate <= 0:
-            raise ConfigError(
-                "a stage needs steps >= 1 and learning_rate > 0", got=f"{self.steps}, {self.learning_rate}"
-            )
+        for name in ("steps", "save_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} of a stage out of range", got=getattr(self, name), expected="at least 1")
+        for name in ("learning_rate", "gradient_clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} of a stage out of range", got=getattr(self, name), expected="more than 0")
+        for name in ("warmup_steps", "final_share", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} of a stage out of range", got=getattr(self, name), expected="0 or more")
 
     def rate_at(self, step: int) -> float:
         """The learning rate of `step`."""

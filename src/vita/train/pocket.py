@@ -24,7 +24,7 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
         head_dim=64,
         max_position_embeddings=4096,
         tie_word_embeddings=True,
-        rope_theta=10_000.0,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         pad_token_id=ids["<pad>"],
         bos_token_id=None,
         eos_token_id=ids["<|end|>"],

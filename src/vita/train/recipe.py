@@ -1,18 +1,30 @@
-"""The recipe of the pocket model: a typed YAML file. Unknown keys are an error that names the nearest known one."""
+"""The recipe of the pocket model: a typed YAML file. Unknown keys are an error that names the nearest known one.
+
+Read by `vita.train.run`, run by `vita.train.stages`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from vita.errors import ConfigError
+from vita.synth.speech_set import SHARD_SIZE
 from vita.train.loop import StageSettings
+
+Built = TypeVar("Built")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+DEVICES = ("auto", "cpu", "cuda")
+COUNTS = (
+    "threads", "speech_shards", "shard_size", "instruct_shards", "hearing_batch", "seeing_batch", "language_batch",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +36,9 @@ class Recipe:
     seed: of all data.
     device: auto, cpu or cuda.
     threads: CPU threads of torch.
-    speech_shards: shards of 2,000 spoken turns to synthesise for hearing.
-    instruct_shards: how many of them stage 3 hears.
+    speech_shards: shards of spoken turns to synthesise for hearing.
+    shard_size: spoken turns of a shard.
+    instruct_shards: how many shards stage 3 hears.
     hearing_batch, seeing_batch, language_batch: samples of one step.
     easy_steps: steps of hearing on short clean clips before augmentation sets in.
     language, seeing, hearing, multimodal: the settings of stages 1, 2a, 2b and 3.
@@ -37,6 +50,7 @@ class Recipe:
     device: str = "auto"
     threads: int = 2
     speech_shards: int = 30
+    shard_size: int = SHARD_SIZE
     instruct_shards: int = 16
     hearing_batch: int = 32
     seeing_batch: int = 40
@@ -52,6 +66,15 @@ class Recipe:
     multimodal: StageSettings = field(
         default_factory=lambda: StageSettings(steps=1500, learning_rate=1e-3, warmup_steps=100)
     )
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise ConfigError("unknown device in a recipe", got=self.device, expected=", ".join(DEVICES))
+        for name in COUNTS:
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} of a recipe out of range", got=getattr(self, name), expected="at least 1")
+        if self.easy_steps < 0:
+            raise ConfigError("easy_steps of a recipe out of range", got=self.easy_steps, expected="0 or more")
 
 
 def read_recipe(path: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe:
@@ -73,32 +96,36 @@ def read_recipe(path: str | Path, overrides: Mapping[str, object] | None = None)
         *parents, last = key.split(".")
         for parent in parents:
             target = target.setdefault(parent, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"{parent} of the recipe holds no keys", got=f"{key}={value}")
         target[last] = value
-    return build(Recipe, values, str(path))
+    return build(Recipe(), values, str(path))
 
 
-def build(kind: type[Any], values: Mapping[str, Any], where: str) -> Any:
-    """A dataclass from a mapping, nested ones too; unknown keys and wrong types are errors."""
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    defaults = Recipe() if kind is Recipe else None
+def build(default: Built, values: Mapping[str, Any], where: str) -> Built:
+    """`default` with the values of a mapping, nested dataclasses too; unknown keys and wrong types are errors."""
+    fields = {f.name: f for f in dataclasses.fields(default)}  # pyright: ignore[reportArgumentType]
     made: dict[str, Any] = {}
     for key, value in values.items():
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, 1)
+            near = difflib.get_close_matches(str(key), fields, 1)
             raise ConfigError(
                 f"{where} has an unknown key {key!r}",
                 fix=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}",
             )
-        if isinstance(value, Mapping):
-            base = dataclasses.asdict(getattr(defaults, key)) if defaults is not None else {}
-            made[key] = build(StageSettings, {**base, **value}, f"{where}: {key}")
+        inner = getattr(default, key)
+        if dataclasses.is_dataclass(inner) and isinstance(value, Mapping):
+            made[key] = build(inner, value, f"{where}: {key}")
         else:
             made[key] = _typed(fields[key].type, value, f"{where}: {key}")
-    return kind(**made)
+    return dataclasses.replace(default, **made)  # pyright: ignore[reportArgumentType, reportCallIssue, reportReturnType]
 
 
 def _typed(kind: Any, value: Any, where: str) -> Any:
+    """The value, if it is of the annotated type. YAML 1.1 takes 1e-3 for a word: here it is a number."""
     wanted = {"int": int, "float": float, "str": str}.get(str(kind))
+    if wanted is float and isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value)
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if wanted is int and isinstance(value, float) and value.is_integer():

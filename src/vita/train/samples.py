@@ -72,10 +72,10 @@ class TurnWriter:
     """Writes turns in the layout `<|user|>media text<|end|><|bot|>state answer<|end|>`."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, states: StateTokens) -> None:
-        self.tokenizer, self.states = tokenizer, states
+        self.tokenizer = tokenizer
         vocabulary = tokenizer.get_vocab()
         self.user, self.bot, self.end = (vocabulary[t] for t in ("<|user|>", "<|bot|>", "<|end|>"))
-        self.system = vocabulary["<|system|>"]
+        self.heads = {state: vocabulary[spelling] for state, spelling in states.items()}
         self.blank = len(tokenizer)
 
     def text_ids(self, text: str) -> list[int]:
@@ -84,7 +84,7 @@ class TurnWriter:
 
     def reply_ids(self, turn: Turn, state: State) -> list[int]:
         """State token, answer, end."""
-        head = self.tokenizer.convert_tokens_to_ids(self.states.spelling(state))
+        head = self.heads[state]
         if state is State.NOISE:
             return [head, self.end]
         answer = spelled_ids(self.tokenizer, turn.answer) if turn.spell else self.text_ids(turn.answer)

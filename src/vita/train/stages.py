@@ -15,9 +15,10 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from vita.errors import CheckpointError, ConfigError, DependencyError
-from vita.synth.speech_set import load_shard
+from vita.models.configuration_vita import VitaConfig
+from vita.synth.speech_set import SpeechShard, load_shard
 from vita.train.assemble import assemble, join_projections, save
-from vita.train.features import feature_shard
+from vita.train.features import FeatureShard, feature_shard
 from vita.train.hearing import Hearing, PhonemeLexicon, SpeechBatches, cmvn_statistics, hearing_loss
 from vita.train.instruct import Instructed, SequenceBatches, instruct_loss
 from vita.train.loop import StageSettings, load_progress, run_stage
@@ -32,10 +33,23 @@ STEPS_PER_SHARD, FIRST_SHARDS = 50, 10
 
 
 class PocketRun:
-    """One run of a recipe in its folder; every method can be interrupted and called again."""
+    """One run of a recipe in its folder; every method can be interrupted and called again.
 
-    def __init__(self, recipe: Recipe, folder: Path, report: Callable[[str], None]) -> None:
-        self.recipe, self.folder, self.report = recipe, folder, report
+    Args:
+        recipe: what to train.
+        folder: of the run.
+        report: is told each line of the log.
+        configure: gives the model's configuration for a tokenizer.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        report: Callable[[str], None],
+        configure: Callable[[PreTrainedTokenizerFast], VitaConfig] = pocket_config,
+    ) -> None:
+        self.recipe, self.folder, self.report, self.configure = recipe, folder, report, configure
         if recipe.device == "cuda" and not torch.cuda.is_available():
             raise DependencyError("the recipe asks for CUDA, which is not there", fix="--set device=cpu")
         found = "cuda" if torch.cuda.is_available() else "cpu"
@@ -50,14 +64,17 @@ class PocketRun:
         return PreTrainedTokenizerFast.from_pretrained(folder)
 
     @cached_property
-    def config(self):
+    def config(self) -> VitaConfig:
         """The model's configuration."""
-        return pocket_config(self.tokenizer)
+        return self.configure(self.tokenizer)
 
     @cached_property
     def lexicon(self) -> PhonemeLexicon:
         """Phonemes of words, kept in the run's folder."""
         return PhonemeLexicon(self.folder / "lexicon.json")
+
+    def _shard(self, number: int) -> SpeechShard:
+        return load_shard(self.folder / "speech", self.recipe.seed, number, self.recipe.shard_size)
 
     def _new(self, kind: Callable[[], nn.Module]) -> nn.Module:
         torch.manual_seed(self.recipe.seed)
@@ -74,7 +91,7 @@ class PocketRun:
     def synth(self) -> None:
         """All shards of spoken turns."""
         for number in range(self.recipe.speech_shards):
-            load_shard(self.folder / "speech", self.recipe.seed, number)
+            self._shard(number)
             self.report(f"synth: shard {number + 1} of {self.recipe.speech_shards}")
 
     def language(self) -> None:
@@ -115,8 +132,9 @@ class PocketRun:
             steps_per_shard=STEPS_PER_SHARD,
             first_shards=min(FIRST_SHARDS, self.recipe.speech_shards),
             easy_steps=self.recipe.easy_steps,
+            load=lambda folder, seed, number: self._shard(number),
         )
-        model.tower.cmvn.load_statistics(*cmvn_statistics([load_shard(self.folder / "speech", self.recipe.seed, 0)]))
+        model.tower.cmvn.load_statistics(*cmvn_statistics([self._shard(0)]))
         self._run("hearing", model, batches, lambda batch: hearing_loss(model, batch, self.device), self.recipe.hearing)
 
     def multimodal(self) -> None:
@@ -153,10 +171,11 @@ class PocketRun:
         self._trained(seeing.to(self.device), "seeing", self.recipe.seeing)
         return hearing.requires_grad_(False), seeing.requires_grad_(False)
 
-    def _features(self, number: int, hearing: Hearing, seeing: Seeing):
+    def _features(self, number: int, hearing: Hearing, seeing: Seeing) -> FeatureShard:
         self.report(f"features: shard {number + 1}")
-        shard = lambda: load_shard(self.folder / "speech", self.recipe.seed, number)  # noqa: E731
-        return feature_shard(self.folder / "features", shard, number, hearing, seeing, self.config, self.device)
+        return feature_shard(
+            self.folder / "features", self._shard(number), number, hearing, seeing, self.config, self.device
+        )
 
     def _run(self, name: str, model: nn.Module, batches: Callable, loss: Callable, settings: StageSettings) -> None:
         moving = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -172,8 +191,8 @@ STAGES = ("synth", "language", "seeing", "hearing", "multimodal")
 
 
 def frozen_sums(*modules: nn.Module) -> list[float]:
-    """A fingerprint of all parameters; equal before and after when nothing moved."""
-    return [float(p.detach().double().sum()) for module in modules for p in module.parameters()]
+    """A fingerprint of all parameters and buffers; equal before and after when nothing moved."""
+    return [float(value.detach().double().sum()) for module in modules for value in module.state_dict().values()]
 
 
 def check_stage(name: str) -> str:
