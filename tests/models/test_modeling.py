@@ -181,6 +181,21 @@ def test_saved_and_loaded_again(name: str, tmp_path: Path) -> None:
     assert (embeddings is head) == bool(LANGUAGE_MODELS[name].get("tie_word_embeddings", False))
 
 
+@torch.no_grad()
+def test_resnet_is_saved_with_its_running_statistics(tmp_path: Path) -> None:
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 12], "depths": [1, 1], "layer_type": "basic"}
+    model = tiny_model(vision_config={"model_type": "resnet", **sizes}, tile_size=32)
+    running = {name: tensor for name, tensor in model.state_dict().items() if name.endswith(("mean", "var"))}
+    for tensor in running.values():
+        tensor.uniform_(0.5, 2)
+    model.save_pretrained(tmp_path)
+    loaded, info = VitaForConditionalGeneration.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(info.values()), info
+    pixels, ids = torch.randn(1, 3, 32, 32), prompt(1, "image", 5)
+    assert any("vision_tower" in name for name in running)
+    assert torch.equal(loaded(ids, pixel_values=pixels).logits, model(ids, pixel_values=pixels).logits)
+
+
 def test_auto_classes_know_the_model(tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path)
     register()

@@ -92,3 +92,24 @@ def test_mlp_connector() -> None:
     joined = pixel_shuffle(patches, 2) * 0.25
     torch.testing.assert_close(tokens, second(torch.nn.functional.gelu(first(joined))))
     torch.testing.assert_close(connector(patches, 3), tokens[:, :3])
+
+
+@pytest.mark.parametrize(("hidden_sizes", "downsample_first", "patch"), [([8, 12], False, 8), ([8, 12, 16], True, 32)])
+@torch.no_grad()
+def test_resnet_gives_its_last_feature_map_row_by_row(
+    hidden_sizes: list[int], downsample_first: bool, patch: int
+) -> None:
+    sizes = {"embedding_size": 8, "hidden_sizes": hidden_sizes, "depths": [1] * len(hidden_sizes)}
+    given = {"model_type": "resnet", "layer_type": "basic", "downsample_in_first_stage": downsample_first, **sizes}
+    config = tiny_config(vision_config=given, tile_size=4 * patch)
+    assert (config.patch_size, config.vision_width, config.num_image_tokens) == (patch, hidden_sizes[-1], 4)
+    encoder = VisionTower(config.vision_config, config.patch_size).eval()
+    pixels = torch.randn(2, 3, 4 * patch, 4 * patch)
+    feature_map = encoder.encoder(pixels).last_hidden_state
+    assert feature_map.shape == (2, hidden_sizes[-1], 4, 4)
+    torch.testing.assert_close(encoder(pixels), feature_map.flatten(2).transpose(1, 2))
+    assert MlpConnector(config)(encoder(pixels)).shape == (2, 4, 32)
+    with pytest.raises(MediaError, match=f"multiple of {patch}"):
+        encoder(pixels[..., 1:, 1:])
+    with pytest.raises(ConfigError, match="patch_size"):
+        VisionTower(config.vision_config)

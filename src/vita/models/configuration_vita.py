@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import AutoConfig, InternVLVisionConfig, PreTrainedConfig
+from transformers import AutoConfig, InternVLVisionConfig, PreTrainedConfig, ResNetConfig
 
 from vita.errors import ConfigError
 from vita.models.configuration_audio import VitaAudioConfig
 from vita.models.tiling import IMAGE_MEAN, IMAGE_STD
 from vita.tokens import VITA_1_0_STATES, StateTokens
 
+VISION_ENCODERS = (InternVLVisionConfig.model_type, ResNetConfig.model_type)
 CONNECTORS = ("mlp2x_gelu", "slots")
 DEFAULT_CONNECTOR = {"type": "mlp2x_gelu"}
 
@@ -23,7 +24,7 @@ DEFAULT_CONNECTOR = {"type": "mlp2x_gelu"}
 class VitaConfig(PreTrainedConfig):
     r"""
     text_config (`PreTrainedConfig` or `dict`): any causal language model of transformers (default: Mixtral).
-    vision_config (`InternVLVisionConfig` or `dict`): the vision encoder.
+    vision_config (`InternVLVisionConfig`, `ResNetConfig` or `dict`): the vision encoder (default: InternViT).
     audio_config (`VitaAudioConfig` or `dict`): the audio encoder and its connector.
     vision_connector (`dict`): {"type": "mlp2x_gelu"}, or {"type": "slots", "num_slots": .., "frame_slots": .., ..}.
     image_token_id (`int`): id that stands for one picture feature. It may lie outside the vocabulary.
@@ -43,7 +44,7 @@ class VitaConfig(PreTrainedConfig):
     model_type = "vita"
     sub_configs = {  # noqa: RUF012  # pyright: ignore[reportAssignmentType]
         "text_config": AutoConfig,
-        "vision_config": InternVLVisionConfig,
+        "vision_config": AutoConfig,
         "audio_config": VitaAudioConfig,
     }
 
@@ -68,7 +69,7 @@ class VitaConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.text_config = _sub_config(self.text_config, "text_config", "mixtral")
-        self.vision_config = _sub_config(self.vision_config, "vision_config", InternVLVisionConfig)
+        self.vision_config = _sub_config(self.vision_config, "vision_config", InternVLVisionConfig.model_type)
         if self.audio_config is None:
             self.audio_config = {"output_dim": self.text_config.hidden_size}
         self.audio_config = _sub_config(self.audio_config, "audio_config", VitaAudioConfig)
@@ -76,7 +77,7 @@ class VitaConfig(PreTrainedConfig):
         self.image_mean, self.image_std = list(self.image_mean), list(self.image_std)
         self.state_tokens = {**vars(VITA_1_0_STATES), **(self.state_tokens or {})}
         if self.tile_size is None:
-            self.tile_size = int(self.vision_config.image_size[0])
+            self.tile_size = self._image_size()
         self.tie_word_embeddings = bool(self.text_config.tie_word_embeddings)
         super().__post_init__(**kwargs)
         self._check_ids()
@@ -100,11 +101,9 @@ class VitaConfig(PreTrainedConfig):
             raise ConfigError("tokenizer_model_max_length out of range", got=self.tokenizer_model_max_length)
 
     def _check_vision(self) -> None:
-        if self.vision_config.model_type != InternVLVisionConfig.model_type:
+        if self.vision_config.model_type not in VISION_ENCODERS:
             raise ConfigError(
-                "unknown vision encoder",
-                got=self.vision_config.model_type,
-                expected=InternVLVisionConfig.model_type,
+                "unknown vision encoder", got=self.vision_config.model_type, expected=" or ".join(VISION_ENCODERS)
             )
         if self.vision_connector.get("type") not in CONNECTORS:
             raise ConfigError(
@@ -133,10 +132,25 @@ class VitaConfig(PreTrainedConfig):
                 fix="set audio_config.output_dim",
             )
 
+    def _image_size(self) -> int:
+        size = getattr(self.vision_config, "image_size", None)
+        if size is None:
+            raise ConfigError("this vision encoder has no image size of its own", fix="set tile_size")
+        return int(size if isinstance(size, int) else size[0])
+
     @property
     def patch_size(self) -> int:
-        """Pixels of a patch's edge."""
+        """Pixels of a patch's edge; for a ResNet, of what one position of its last feature map stands for."""
+        if self.vision_config.model_type == ResNetConfig.model_type:
+            halvings = len(self.vision_config.hidden_sizes) - 1 + self.vision_config.downsample_in_first_stage
+            return 4 * 2**halvings
         return int(self.vision_config.patch_size[0])
+
+    @property
+    def vision_width(self) -> int:
+        """Width of the vision encoder's features."""
+        sizes = getattr(self.vision_config, "hidden_sizes", None)
+        return int(sizes[-1] if sizes else self.vision_config.hidden_size)
 
     @property
     def _patches_per_token_edge(self) -> int:
@@ -173,7 +187,7 @@ def _sub_config(given: dict | PreTrainedConfig | None, name: str, default: str |
     try:
         return AutoConfig.for_model(given.pop("model_type", default), **given)
     except ValueError as error:
-        raise ConfigError(f"{name} names a language model that transformers does not know: {error}") from error
+        raise ConfigError(f"{name} names a model that transformers does not know: {error}") from error
 
 
 __all__ = ["VitaConfig"]

@@ -47,7 +47,7 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def __init__(self, config: VitaConfig) -> None:
         super().__init__(config)
         self._is_built = False
-        self.vision_tower = VisionTower(config.vision_config)
+        self.vision_tower = VisionTower(config.vision_config, config.patch_size)
         self.vision_connector = build_vision_connector(config)
         self.audio_tower = AudioTower(config.audio_config)
         self.audio_connector = AudioConnector(config.audio_config)
@@ -177,45 +177,30 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         Returns:
             The language model's own output class: loss, logits [B, T, V], past_key_values, ...
         """
-        media = {
-            "pixel_values": pixel_values,
-            "tile_token_counts": tile_token_counts,
-            "audio_features": audio_features,
-            "audio_lengths": audio_lengths,
-            "audio_token_counts": audio_token_counts,
-        }
+        given = (pixel_values, tile_token_counts, audio_features, audio_lengths, audio_token_counts)
+        media = dict(zip(MEDIA_INPUTS, given, strict=True))
+        kwargs |= {"attention_mask": attention_mask, "position_ids": position_ids}
+        kwargs |= {"past_key_values": past_key_values, "use_cache": use_cache}
+        if output_router_logits is not None:
+            kwargs["output_router_logits"] = output_router_logits
         if inputs_embeds is None:
             if input_ids is None:
                 raise PromptError("neither input_ids nor inputs_embeds given")
             if self._needs_fusion(input_ids, media):
                 input_ids, inputs_embeds = None, self.embed(input_ids, **media)
-        if output_router_logits is not None:
-            kwargs["output_router_logits"] = output_router_logits
-        inputs = {
-            "input_ids": input_ids,
-            "inputs_embeds": inputs_embeds,
-            "attention_mask": attention_mask,
-            "position_ids": position_ids,
-            "past_key_values": past_key_values,
-            "use_cache": use_cache,
-        }
+        kwargs |= {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
         if labels is None:
-            return self.language_model(**inputs, logits_to_keep=logits_to_keep, **kwargs)
+            return self.language_model(logits_to_keep=logits_to_keep, **kwargs)
         if not isinstance(logits_to_keep, int) or logits_to_keep != 0:
             raise ConfigError("logits_to_keep cannot be combined with labels", fix="use skip_logits")
         skip_logits = self.training if skip_logits is None else skip_logits
-        return self._forward_with_loss(inputs, labels, skip_logits, num_items_in_batch, kwargs)
+        return self._forward_with_loss(labels, skip_logits, num_items_in_batch, **kwargs)
 
     def _forward_with_loss(
-        self,
-        inputs: dict[str, Any],
-        labels_BT: Tensor,
-        skip_logits: bool,
-        num_items: int | Tensor | None,
-        kwargs: dict[str, Any],
+        self, labels_BT: Tensor, skip_logits: bool, num_items: int | Tensor | None, **kwargs: Any
     ) -> CausalLMOutputWithPast:
         keep, targets_BK = label_positions(labels_BT) if skip_logits else (0, labels_BT[:, 1:])
-        outputs = self.language_model(**inputs, logits_to_keep=keep, **kwargs)
+        outputs = self.language_model(logits_to_keep=keep, **kwargs)
         logits_BKV = outputs.logits if skip_logits else outputs.logits[:, :-1]
         loss = causal_loss(logits_BKV, targets_BK, num_items)
         aux_loss = getattr(outputs, "aux_loss", None)

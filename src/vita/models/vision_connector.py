@@ -34,7 +34,7 @@ class MlpConnector(nn.Module):
         super().__init__()
         self.block = round(1 / config.downsample_ratio)
         self.scale = config.vision_feature_scale
-        in_dim, out_dim = config.vision_config.hidden_size * self.block**2, config.text_config.hidden_size
+        in_dim, out_dim = config.vision_width * self.block**2, config.text_config.hidden_size
         self.input_projection = nn.Linear(in_dim, out_dim)
         self.activation = nn.GELU()
         self.output_projection = nn.Linear(out_dim, out_dim)

@@ -1,4 +1,4 @@
-"""VisionTower: pixels of square tiles to patch features, by transformers' InternVL vision encoder.
+"""VisionTower: pixels of square tiles to patch features, by transformers' InternVL vision encoder or a ResNet.
 
 Called by VitaForConditionalGeneration and by the vision training of the pocket model.
 Shape legend: N tiles, S pixels of an edge, P patches, D width of the encoder.
@@ -10,21 +10,27 @@ from collections.abc import Sequence
 from typing import cast
 
 from torch import Tensor, nn
-from transformers import InternVLVisionConfig, InternVLVisionModel
+from transformers import InternVLVisionConfig, InternVLVisionModel, ResNetConfig, ResNetModel
 
 from vita.errors import ConfigError, MediaError
 
 
 class VisionTower(nn.Module):
-    """The last layer's patch features of an InternViT, class token dropped.
+    """The last layer's patch features of an InternViT, class token dropped; or the last feature map of a ResNet.
 
     A tile of another size than the configured one is accepted: the position table is then interpolated bicubically,
     as the reference does. Two details of the reference that transformers leaves to defaults are set here: the epsilon
     of the query and key norms is the encoder's own, and nothing follows the last layer (no pooling norm).
     """
 
-    def __init__(self, config: InternVLVisionConfig) -> None:
+    def __init__(self, config: InternVLVisionConfig | ResNetConfig, patch_size: int | None = None) -> None:
         super().__init__()
+        if isinstance(config, ResNetConfig):
+            if patch_size is None:
+                raise ConfigError("a ResNet tower needs patch_size")
+            self.config, self.patch_size = config, patch_size
+            self.encoder = ResNetModel._from_config(config)
+            return
         if not config.use_mean_pooling:
             raise ConfigError("the vision encoder must not end in a norm", fix="set vision_config.use_mean_pooling")
         self.config = config
@@ -43,4 +49,5 @@ class VisionTower(nn.Module):
                 got=tuple(pixel_values_NCSS.shape),
                 expected=f"[N, 3, S, S] with S a multiple of {self.patch_size}",
             )
-        return self.encoder(pixel_values_NCSS).last_hidden_state[:, 1:]
+        hidden = self.encoder(pixel_values_NCSS).last_hidden_state
+        return hidden.flatten(2).transpose(1, 2) if hidden.ndim == 4 else hidden[:, 1:]
