@@ -22,7 +22,7 @@ from vita.chat.system_prompts import SystemPrompts
 from vita.checkpoints.reference_layout import Checkpoint, read_checkpoint
 from vita.checkpoints.reference_prompts import read_prompts
 from vita.checkpoints.sources import Source, read_json
-from vita.checkpoints.table import Step, Table, first_few
+from vita.checkpoints.table import Step, Table, describe_misfit, first_few
 from vita.checkpoints.writer import SHARD_BYTES, ShardWriter
 from vita.errors import CheckpointError
 from vita.models.configuration_vita import VitaConfig
@@ -138,16 +138,16 @@ def check_model(config: VitaConfig, shapes: Mapping[str, tuple[int, ...]]) -> No
         model = VitaForConditionalGeneration(config)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     tied = set(model.all_tied_weights_keys)
-    problems = {
-        "missing": [name for name in expected if name not in shapes and name not in tied],
-        "superfluous": [name for name in shapes if name not in expected],
-        "misshapen": [
+    common = shapes.keys() & expected.keys()
+    found = describe_misfit(
+        [name for name in expected if name not in shapes and name not in tied],
+        [name for name in shapes if name not in expected],
+        [
             f"{name} {list(shapes[name])} for {list(expected[name])}"
-            for name in shapes.keys() & expected.keys()
+            for name in common
             if shapes[name] != expected[name]
         ],
-    }
-    found = "; ".join(f"{len(names)} {kind}: {first_few(names)}" for kind, names in problems.items() if names)
+    )
     if found:
         raise CheckpointError("the tensors do not make up the model of config.json", got=found)
 

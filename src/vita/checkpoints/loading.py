@@ -18,7 +18,7 @@ from transformers.utils import logging as hf_logging
 
 from vita.checkpoints.reference_layout import TEXT_MODELS
 from vita.checkpoints.sources import INDEX, SINGLE, read_json
-from vita.checkpoints.table import first_few
+from vita.checkpoints.table import describe_misfit
 from vita.errors import CheckpointError, ConfigError, DependencyError
 from vita.models import register
 from vita.models.configuration_vita import VitaConfig
@@ -72,14 +72,11 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> VitaForCondi
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder} cannot be read: {error}", fix="fetch the checkpoint again") from error
     model, info = loaded
-    problems = {
-        "missing": list(info["missing_keys"]),
-        "superfluous": list(info["unexpected_keys"]),
-        "misshapen": [
-            f"{name} {list(found)} for {list(expected)}" for name, found, expected in info["mismatched_keys"]
-        ],
-    }
-    found = "; ".join(f"{len(names)} {kind}: {first_few(names)}" for kind, names in problems.items() if names)
+    found = describe_misfit(
+        list(info["missing_keys"]),
+        list(info["unexpected_keys"]),
+        [f"{name} {list(found)} for {list(expected)}" for name, found, expected in info["mismatched_keys"]],
+    )
     if found or info["error_msgs"]:
         raise CheckpointError(
             f"the tensors in {folder} do not make up the model of its config.json",

@@ -152,3 +152,9 @@ def first_few(names: Sequence[str], count: int = 3) -> str:
     names = sorted(names)
     more = f" and {len(names) - count} more" if len(names) > count else ""
     return ", ".join(names[:count]) + more
+
+
+def describe_misfit(missing: Sequence[str], superfluous: Sequence[str], misshapen: Sequence[str]) -> str:
+    """How tensors fail to make up a model, the first few of each kind named; empty if they do make it up."""
+    kinds = {"missing": missing, "superfluous": superfluous, "misshapen": misshapen}
+    return "; ".join(f"{len(names)} {kind}: {first_few(names)}" for kind, names in kinds.items() if names)
