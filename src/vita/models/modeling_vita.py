@@ -178,7 +178,7 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             The language model's own output class: loss, logits [B, T, V], past_key_values, ...
         """
         given = (pixel_values, tile_token_counts, audio_features, audio_lengths, audio_token_counts)
-        media = dict(zip(MEDIA_INPUTS, given, strict=True))
+        media: dict[str, Any] = dict(zip(MEDIA_INPUTS, given, strict=True))
         kwargs |= {"attention_mask": attention_mask, "position_ids": position_ids}
         kwargs |= {"past_key_values": past_key_values, "use_cache": use_cache}
         if output_router_logits is not None:
