@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import PreTrainedTokenizerFast, Qwen3Config, ResNetConfig
 
 from vita.models.configuration_audio import VitaAudioConfig
@@ -14,6 +16,7 @@ WIDTH = 256
 def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
     """About 14 M parameters: Qwen3 of 4 x 256, a small ResNet at 224 pixels (14 x 14 x 192), audio tower of 6 x 256."""
     ids = tokenizer.get_vocab()
+    special: dict[str, Any] = {"pad_token_id": ids["<pad>"], "eos_token_id": ids["<|end|>"]}
     text = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
@@ -25,9 +28,8 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
         max_position_embeddings=4096,
         tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
-        pad_token_id=ids["<pad>"],
         bos_token_id=None,
-        eos_token_id=ids["<|end|>"],
+        **special,
     )
     vision = ResNetConfig(embedding_size=32, hidden_sizes=[32, 96, 192], depths=[2, 2, 2], layer_type="basic")
     return VitaConfig(
@@ -50,8 +52,7 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
         max_tiles=1,
         tokenizer_model_max_length=4096,
         tie_word_embeddings=True,
-        pad_token_id=ids["<pad>"],
-        eos_token_id=ids["<|end|>"],
+        **special,
     )
 
 
