@@ -34,17 +34,18 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than pyproject.toml when everything that it asks for is installed.
-$(VENV)/.installed: pyproject.toml | $(BIN)/python
+$(VENV)/.installed: pyproject.toml | $(BIN)/pip
 	@echo "installing vita-omni into $(VENV) (about 2 GB with PyTorch; a few minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/pip
 	@echo "installing vita-omni and the development tools into $(VENV) (a few minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $(VENV)/.installed $@
 
-$(BIN)/python:
+# pip is what a virtual environment gets last: one that was interrupted is made again.
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "$(PYTHON) is older than Python 3.10: name a newer one, as in 'make demo PYTHON=python3.12'"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
