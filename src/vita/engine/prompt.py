@@ -37,7 +37,7 @@ class Prompt:
             if mine.medium is not theirs.medium or mine.end != theirs.end:
                 length = min(length, mine.start, theirs.start)
                 break
-        return outside_media(length, self.spans)
+        return outside_media(outside_media(length, self.spans), other.spans)
 
 
 def outside_media(length: int, spans: Sequence[Span]) -> int:
