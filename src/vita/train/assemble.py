@@ -1,4 +1,4 @@
-"""Puts the trained parts together and writes the checkpoint folder."""
+"""Puts the trained parts together and writes the checkpoint folder. Called by `vita.train.stages`."""
 
 from __future__ import annotations
 
@@ -50,11 +50,10 @@ def _module(parent: nn.Module, name: str) -> nn.Module:
 
 
 def save(model: VitaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """config.json, model.safetensors in bfloat16 (CMVN stays float32), the tokenizer and the processor."""
+    """config.json, model.safetensors (weights bfloat16, statistics float32), the tokenizer and the processor."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, parameter in model.named_parameters():
-        if ".cmvn." not in name:
-            parameter.data = parameter.data.to(torch.bfloat16)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(torch.bfloat16)
     config = model.config
     assert isinstance(config, VitaConfig)
     config.dtype = torch.bfloat16

@@ -13,7 +13,7 @@ from vita.train.samples import HISTORY_RATE, Sequence_, TurnWriter, draw_turn, s
 
 SPOKEN_SHARE = 0.55
 TYPED_PICTURE_SHARE = 0.25
-SYMBOLIC_SHARE = 0.06
+SYMBOLIC_SHARE = 0.15
 
 
 class RealSequences:
@@ -22,10 +22,11 @@ class RealSequences:
     def __init__(self, writer: TurnWriter, shards: list[FeatureShard]) -> None:
         self.writer, self.shards = writer, shards
         self.pictured = list(indices_with_pictures(shards))
-        # sentences of random words taught the ear; nothing is answered to them
-        self.spoken = [
-            (s, i) for s, shard in enumerate(shards) for i, item in enumerate(shard.turns) if item.turn.kind != "salad"
-        ]
+        self.spoken: list[tuple[int, int]] = []
+        for s, shard in enumerate(shards):
+            for i, item in enumerate(shard.turns):
+                # sentences of random words taught the ear; nothing is answered to them. Sums are hard: twice
+                self.spoken += [(s, i)] * {"salad": 0, "sum": 2}.get(item.turn.kind, 1)
 
     def __call__(self, rng: random.Random) -> Sequence_:
         """One sequence of one to three turns."""

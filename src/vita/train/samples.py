@@ -24,14 +24,18 @@ from vita.tokens import IGNORE_LABEL, State, StateTokens
 from vita.train.tokenizer import spelled_ids
 
 TYPED_TASKS = {
-    "fact": 0.24,
-    "sum": 0.22,
-    "small_talk": 0.05,
-    "long": 0.05,
-    "picture": 0.3,
-    "clip": 0.09,
-    "unknown": 0.05,
+    "fact": 0.2,
+    "sum": 0.32,
+    "small_talk": 0.04,
+    "long": 0.07,
+    "picture": 0.25,
+    "clip": 0.08,
+    "unknown": 0.04,
 }
+SIMULATED_SUM_SHARE = 0.18
+"""Share of sums among spoken turns whose sound is simulated, beyond those of the speech set's mixture."""
+FORGIVING_KINDS = ("fact", "small_talk", "long")
+"""Questions whose answer stays right when any one word of them is lost."""
 UNKNOWN = {"en": "sorry, i do not know that.", "zh": "对不起，我不知道。"}
 HISTORY_RATE = 0.15
 TYPED_SHARE = 0.45
@@ -129,6 +133,10 @@ class TurnWriter:
 def draw_turn(rng: random.Random, typed: bool) -> Turn:
     """One turn: typed from TYPED_TASKS, spoken from the mixture of the speech set."""
     if not typed:
+        if rng.random() < SIMULATED_SUM_SHARE:
+            lang = rng.choice(LANGUAGES)
+            turn = TASKS["sum"](rng, lang)
+            return replace(turn, question=spoken_form(turn.question, lang))
         while True:
             turn = spoken_turn(rng).turn
             if turn.kind != "salad":
@@ -139,12 +147,13 @@ def draw_turn(rng: random.Random, typed: bool) -> Turn:
         turn = side_talk(rng, lang)
         return replace(turn, kind="unknown", answer=UNKNOWN[lang], noise=False)
     turn = TASKS[kind](rng, lang)
-    return replace(turn, question=typed_form(decorate(turn.question, lang, rng), lang, rng))
+    question = typed_form(decorate(turn.question, lang, rng), lang, rng, kind in FORGIVING_KINDS)
+    return replace(turn, question=question)
 
 
-def typed_form(question: str, lang: str, rng: random.Random) -> str:
-    """As people type: with or without a question mark, a word lost now and then."""
-    if rng.random() < 0.08:
+def typed_form(question: str, lang: str, rng: random.Random, forgiving: bool = False) -> str:
+    """As people type: with or without a question mark, in a forgiving question a word lost now and then."""
+    if forgiving and rng.random() < 0.1:
         units = question.split(" ") if lang == "en" else list(question)
         if len(units) > 4:
             units.pop(rng.randrange(len(units)))

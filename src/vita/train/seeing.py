@@ -42,14 +42,14 @@ class Seeing(nn.Module):
 
     def __init__(self, config: VitaConfig) -> None:
         super().__init__()
-        self.tower = VisionTower(config.vision_config)
+        self.tower = VisionTower(config.vision_config, config.patch_size)
         self.connector = SlotsConnector(config)
-        self.patches = nn.Linear(config.vision_config.hidden_size, sum(PATCH_GROUPS))
+        self.patches = nn.Linear(config.vision_width, sum(PATCH_GROUPS))
 
     def forward(self, pixels_NCSS: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the slots [N, K, sum(GROUP_SIZES)] and of the patches [N, P, sum(PATCH_GROUPS)]."""
-        patches = self.tower(pixels_NCSS)
-        slots = self.connector.projection.logits(self.connector.hidden(patches))
+        patches = self.connector.place(self.tower(pixels_NCSS))
+        slots = self.connector.projection.logits(self.connector.read(patches))
         return slots.float(), self.patches(patches).float()
 
 
