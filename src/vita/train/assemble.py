@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
+from vita.checkpoints.loading import load_model
 from vita.errors import CheckpointError
 from vita.models.configuration_vita import VitaConfig
 from vita.models.modeling_vita import VitaForConditionalGeneration
@@ -28,18 +29,31 @@ def assemble(
 ) -> VitaForConditionalGeneration:
     """The whole model from the parts of the stages."""
     model = VitaForConditionalGeneration(config)
-    parts: list[tuple[nn.Module, nn.Module]] = [
-        (model.language_model, instructed.language_model),
-        (model.vision_tower, seeing.tower),
-        (model.audio_tower, hearing.tower),
-        (model.vision_connector, seeing.connector),
-        (model.audio_connector, hearing.connector),
-        (_module(model.vision_connector, "projection"), instructed.sight),
-        (_module(model.audio_connector, "projection"), instructed.hearing),
-    ]
-    for target, source in parts:
-        target.load_state_dict(source.state_dict())
+    # the connectors bring projections of their own; those that stage 3 trained come after them
+    for stage in (hearing, seeing, instructed):
+        for whole, part in shared_parts(model, stage):
+            whole.load_state_dict(part.state_dict())
     return model.eval()
+
+
+def start_from(folder: Path, stage: nn.Module) -> None:
+    """Give a stage's parts the weights of a finished checkpoint; heads that only training has stay as they are."""
+    for whole, part in shared_parts(load_model(folder), stage):
+        part.load_state_dict(whole.state_dict())
+
+
+def shared_parts(model: VitaForConditionalGeneration, stage: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+    """(module of the model, module of the stage) wherever a stage trains a part of the model."""
+    if isinstance(stage, Hearing):
+        return [(model.audio_tower, stage.tower), (model.audio_connector, stage.connector)]
+    if isinstance(stage, Seeing):
+        return [(model.vision_tower, stage.tower), (model.vision_connector, stage.connector)]
+    assert isinstance(stage, Instructed)
+    return [
+        (model.language_model, stage.language_model),
+        (_module(model.vision_connector, "projection"), stage.sight),
+        (_module(model.audio_connector, "projection"), stage.hearing),
+    ]
 
 
 def _module(parent: nn.Module, name: str) -> nn.Module:
@@ -59,3 +73,5 @@ def save(model: VitaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast
     config.dtype = torch.bfloat16
     model.save_pretrained(folder)
     VitaProcessor(tokenizer, config).save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)
