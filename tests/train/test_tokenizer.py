@@ -130,9 +130,29 @@ def test_the_vocabulary_is_the_same_each_time(tokenizer: PreTrainedTokenizerFast
 
 
 def test_it_is_the_same_after_saving(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    save_tokenizer(tokenizer, tmp_path)
-    again = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    folder = tmp_path / "run" / "tokenizer"
+    save_tokenizer(tokenizer, folder)
+    assert [path.name for path in folder.parent.iterdir()] == ["tokenizer"]
+    again = PreTrainedTokenizerFast.from_pretrained(folder)
     text = "<|user|><audio>what is 12-5? 蓝鲸 龘<|end|><|bot|><1>seven<|end|>"
     assert ids(again, text) == ids(tokenizer, text)
     assert again.chat_template == tokenizer.chat_template
     assert (again.padding_side, again.eos_token_id) == ("left", tokenizer.eos_token_id)
+
+
+def test_saving_that_is_interrupted_leaves_no_folder(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run takes the folder's being there for the tokenizer's being whole."""
+
+    def die(folder: Path) -> None:
+        folder.mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tokenizer, "save_pretrained", die)
+        with pytest.raises(KeyboardInterrupt):
+            save_tokenizer(tokenizer, tmp_path / "tokenizer")
+    assert not (tmp_path / "tokenizer").exists()
+    save_tokenizer(tokenizer, tmp_path / "tokenizer")
+    assert (tmp_path / "tokenizer" / "tokenizer.json").is_file()
