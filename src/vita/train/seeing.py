@@ -134,8 +134,13 @@ def seeing_loss(
         shape = filled & ~print_
         figures = {
             "patch_loss": float(patch_loss),
-            "shapes_right": float(right[shape].float().mean()),
-            "print_right": float(right[print_].float().mean()) if print_.any() else 0.0,
-            "empty_right": float(right[~filled].float().mean()),
+            "shapes_right": _share(right, shape),
+            "print_right": _share(right, print_),
+            "empty_right": _share(right, ~filled),
         }
     return slot_loss + 0.5 * patch_loss, figures
+
+
+def _share(right: Tensor, chosen: Tensor) -> float:
+    """Share of the chosen slots that are right; 0 where there are none."""
+    return float(right[chosen].float().mean()) if chosen.any() else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -113,6 +114,8 @@ def spelled_ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """tokenizer.json, tokenizer_config.json, special_tokens_map.json and the chat template."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save_pretrained(folder)
+    """tokenizer.json, tokenizer_config.json and the chat template, in a new folder that is whole or not there."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    tokenizer.save_pretrained(partial)
+    partial.replace(folder)
