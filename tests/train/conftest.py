@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -64,8 +65,8 @@ def config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
     return tiny_config(tokenizer)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
     """Tiny models are fastest on one thread, and then give the same bits wherever they run."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
