@@ -18,7 +18,7 @@ from vita.models.posterior import PosteriorProjection
 
 
 def grid_positions(edge: int, width: int) -> Tensor:
-    """[edge * edge, width]: sines and cosines of column and row, so that a query finds a region from the first step on."""
+    """[edge * edge, width]: sines and cosines of column and row; a query finds a region from the first step on."""
     frequencies = math.pi * 2.0 ** torch.linspace(-1, math.log2(edge / 2), width // 4, device="cpu")
     axis = (torch.arange(edge, device="cpu") + 0.5) / edge
     waves = torch.cat([torch.sin(axis[:, None] * frequencies), torch.cos(axis[:, None] * frequencies)], -1)

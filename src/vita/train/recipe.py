@@ -34,6 +34,7 @@ class Recipe:
     name: of the model.
     out: folder of the run: cached data, checkpoints of the stages, logs; the model lands in its folder `model`.
     seed: of all data.
+    start_from: a checkpoint ("pocket", a folder) whose weights every stage begins with; "" starts from nothing.
     device: auto, cpu or cuda.
     threads: CPU threads of torch.
     speech_shards: shards of spoken turns to synthesise for hearing.
@@ -47,6 +48,7 @@ class Recipe:
     name: str = "pocket"
     out: str = "runs/pocket"
     seed: int = 0
+    start_from: str = ""
     device: str = "auto"
     threads: int = 2
     speech_shards: int = 30

@@ -14,10 +14,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
+from vita.checkpoints.loading import find_model
 from vita.errors import CheckpointError, ConfigError, DependencyError
 from vita.models.configuration_vita import VitaConfig
 from vita.synth.speech_set import SpeechShard, load_shard
-from vita.train.assemble import assemble, join_projections, save
+from vita.train.assemble import assemble, join_projections, save, start_from
 from vita.train.features import FeatureShard, feature_shard
 from vita.train.hearing import Hearing, PhonemeLexicon, SpeechBatches, cmvn_statistics, hearing_loss
 from vita.train.instruct import Instructed, SequenceBatches, instruct_loss
@@ -57,9 +58,11 @@ class PocketRun:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """Built once, then kept in the run's folder."""
+        """Built once (or that of the checkpoint to start from), then kept in the run's folder."""
         folder = self.folder / "tokenizer"
-        if not folder.is_dir():
+        if not folder.is_dir() and self.recipe.start_from:
+            save_tokenizer(PreTrainedTokenizerFast.from_pretrained(find_model(self.recipe.start_from)), folder)
+        elif not folder.is_dir():
             save_tokenizer(build_tokenizer(), folder)
         return PreTrainedTokenizerFast.from_pretrained(folder)
 
@@ -78,9 +81,16 @@ class PocketRun:
 
     def _new(self, kind: Callable[[], nn.Module]) -> nn.Module:
         torch.manual_seed(self.recipe.seed)
-        return kind().to(self.device)
+        model = kind()
+        if self.recipe.start_from:
+            start_from(find_model(self.recipe.start_from), model)
+        return model.to(self.device)
 
     def _trained(self, model: nn.Module, name: str, settings: StageSettings) -> nn.Module:
+        """A stage's model with its trained weights, or those of `start_from` where the stage was left out."""
+        if self.recipe.start_from and not (self.folder / f"{name}.pt").is_file():
+            start_from(find_model(self.recipe.start_from), model)
+            return model.eval()
         steps = load_progress(self.folder / f"{name}.pt", model, None, self.device)
         if steps < settings.steps:
             raise CheckpointError(
@@ -98,8 +108,9 @@ class PocketRun:
         """Stage 1: the language model on symbols."""
         model = self._new(lambda: Instructed(self.config))
         assert isinstance(model, Instructed)
-        words = model.language_model.get_input_embeddings().weight.data
-        model.hearing.table.data.copy_(torch.cat([words, torch.zeros_like(words[:1])]))
+        if not self.recipe.start_from:
+            words = model.language_model.get_input_embeddings().weight.data
+            model.hearing.table.data.copy_(torch.cat([words, torch.zeros_like(words[:1])]))
         writer = TurnWriter(self.tokenizer, self.config.states)
         batches = SequenceBatches(
             lambda rng: symbolic_sequence(writer, rng),
@@ -134,7 +145,8 @@ class PocketRun:
             easy_steps=self.recipe.easy_steps,
             load=lambda folder, seed, number: self._shard(number),
         )
-        model.tower.cmvn.load_statistics(*cmvn_statistics([self._shard(0)]))
+        if not self.recipe.start_from:
+            model.tower.cmvn.load_statistics(*cmvn_statistics([self._shard(0)]))
         self._run("hearing", model, batches, lambda batch: hearing_loss(model, batch, self.device), self.recipe.hearing)
 
     def multimodal(self) -> None:
