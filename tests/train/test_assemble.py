@@ -14,7 +14,7 @@ from tests.train.conftest import tiny_config
 from vita import checkpoints
 from vita.models.configuration_vita import VitaConfig
 from vita.models.modeling_vita import VitaForConditionalGeneration
-from vita.train.assemble import assemble, join_projections, save
+from vita.train.assemble import assemble, join_projections, save, start_from
 from vita.train.hearing import Hearing
 from vita.train.instruct import Instructed
 from vita.train.pocket import pocket_config
@@ -121,3 +121,20 @@ def test_the_pocket_model_is_small_enough(tokenizer: PreTrainedTokenizerFast) ->
     parameters = sum(p.numel() for p in model.parameters())
     assert 8e6 < parameters < 20e6
     assert 2 * parameters < 40e6, "more than 40 MB in bfloat16"
+
+
+def test_a_run_can_start_from_a_checkpoint(
+    parts: tuple[VitaConfig, Parts], tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    config, (instructed, hearing, seeing) = parts
+    save(assemble(config, instructed, hearing, seeing), tokenizer, tmp_path)
+    torch.manual_seed(1)
+    fresh = Instructed(config), Hearing(config.audio_config, 30), Seeing(config)
+    for stage, trained in zip(fresh, (instructed, hearing, seeing), strict=True):
+        head = {name: value.clone() for name, value in stage.state_dict().items() if name.startswith("phonemes.")}
+        start_from(tmp_path, stage)
+        found, wanted = stage.state_dict(), trained.state_dict()
+        joined = ("connector.projection.", "phonemes.", "patches.")
+        for name in (n for n in wanted if not n.startswith(joined)):
+            torch.testing.assert_close(found[name].float(), wanted[name].float(), atol=1e-2, rtol=1e-2)
+        assert all(torch.equal(found[name], value) for name, value in head.items())
