@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# The default run draws the same examples every time; HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 SPECIAL_TOKENS = ("<unk>", "<s>", "</s>", "<image>", "<audio>", "<video>")
 TEXT_CONFIGS: dict[str, dict[str, Any]] = {

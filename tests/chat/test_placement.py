@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vita.chat import Audio, Image, Message, Video
@@ -74,6 +74,8 @@ def test_splitting_loses_nothing(text):
 
 @settings(deadline=None, max_examples=50)
 @given(PIECES)
+@example("<<image>image><image>")
+@example("<au<image>dio>a<image>")
 def test_tidying_keeps_every_placeholder_and_the_words(text):
     tidy = VITA_LAYOUT.apply(text)
     for placeholder in PLACEHOLDERS:

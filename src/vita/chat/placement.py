@@ -99,8 +99,13 @@ def _without_breaks_around(text: str, placeholder: str) -> str:
 
 
 def _visual_first(text: str, placeholder: str) -> str:
-    """Moves all placeholders of the kind to the front when the text ends with one."""
+    """Moves all placeholders of the kind to the front when the text ends with one.
+
+    A text whose remaining pieces would join to another placeholder ("<<image>image> ... <image>") stays as it is.
+    """
     if not text.endswith(placeholder):
         return text
-    count = text.count(placeholder)
-    return (placeholder * count + text.replace(placeholder, "").strip()).strip()
+    rest = text.replace(placeholder, "").strip()
+    if any(rest.count(other) != (text.count(other) if other != placeholder else 0) for other in PLACEHOLDERS):
+        return text
+    return (placeholder * text.count(placeholder) + rest).strip()
