@@ -12,6 +12,8 @@ from transformers import InternVLVisionConfig, PreTrainedTokenizerFast, Qwen3Con
 from vita.models.configuration_audio import VitaAudioConfig
 from vita.models.configuration_vita import VitaConfig
 from vita.synth.scenes import FRAME_SLOTS, GROUP_SIZES, NUM_SLOTS
+from vita.train.pocket import pocket_config
+from vita.train.samples import TurnWriter
 from vita.train.tokenizer import build_tokenizer
 
 VISION: dict[str, Any] = {
@@ -72,3 +74,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def pocket(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
+    """The real configuration of the pocket model."""
+    return pocket_config(tokenizer)
+
+
+@pytest.fixture(scope="session")
+def writer(tokenizer: PreTrainedTokenizerFast, pocket: VitaConfig) -> TurnWriter:
+    """Writes sequences for it."""
+    return TurnWriter(tokenizer, pocket.states)

@@ -23,7 +23,6 @@ from vita.tokens import IGNORE_LABEL, State
 from vita.train import samples
 from vita.train.features import FeatureShard, stack
 from vita.train.multimodal import RealSequences
-from vita.train.pocket import pocket_config
 from vita.train.samples import Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form, write_symbolic
 
 MEDIA = -1
@@ -31,19 +30,8 @@ MEDIA = -1
 
 
 @pytest.fixture(scope="module")
-def pocket(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
-    """The real configuration of the pocket model."""
-    return pocket_config(tokenizer)
-
-
-@pytest.fixture(scope="module")
 def processor(tokenizer: PreTrainedTokenizerFast, pocket: VitaConfig) -> VitaProcessor:
     return VitaProcessor(tokenizer, pocket)
-
-
-@pytest.fixture(scope="module")
-def writer(tokenizer: PreTrainedTokenizerFast, pocket: VitaConfig) -> TurnWriter:
-    return TurnWriter(tokenizer, pocket.states)
 
 
 def shown(turn: Turn) -> list[Part]:
