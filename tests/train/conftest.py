@@ -49,6 +49,7 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, vision: str = "resnet") -> V
         template="tokenizer",
         tile_size=64,
         max_tiles=1,
+        crop_frames=False,
         tokenizer_model_max_length=1024,
         tie_word_embeddings=True,
         **special,

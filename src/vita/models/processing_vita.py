@@ -140,7 +140,8 @@ class VitaProcessor(ProcessorMixin):
             tiles = tile_image(medium.image, max_tiles=most, min_tiles=fewest, tile=size, pad=pad)
             count = config.num_image_tokens
         else:
-            tiles = [crop_frame(frame, tile=size, pad=pad) for frame in medium.clip.frames]
+            crop = config.crop_frames
+            tiles = [crop_frame(frame, tile=size, pad=pad, crop=crop) for frame in medium.clip.frames]
             count = config.num_frame_tokens
         pixels_NCSS = normalise(tiles, config.image_mean, config.image_std)
         return EncodedMedium(ids=ids, pixel_values=pixels_NCSS, tile_token_counts=(count,) * len(tiles))
