@@ -16,6 +16,7 @@ from torch import Tensor
 from vita.synth.questions import clip_turn, decorate, picture_turn, sum_
 from vita.synth.scenes import Scene, random_scene, random_things
 from vita.synth.shape_questions import SHAPE_QUESTIONS, shape_question
+from vita.synth.speech_set import spoken_form
 from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
 from vita.train.instruct import SequenceBatches
@@ -35,13 +36,15 @@ class Lesson:
     """A part of stage 1.
 
     share: of the stage's steps.
-    kinds: kind of typed question -> weight, for the short sequences.
+    kinds: kind of question -> weight, for the short sequences.
+    spoken: share of the short sequences whose question is heard (simulated), not typed.
     whole: share of sequences from the whole mixture (`symbolic_sequence`); the others are short.
     batch: how many times the stage's batch size; short sequences leave room.
     """
 
     share: float
     kinds: Mapping[str, float]
+    spoken: float = 0.0
     whole: float = 0.0
     batch: int = 2
 
@@ -50,7 +53,7 @@ LESSONS = (
     Lesson(share=0.14, kinds=FIRST),
     Lesson(share=0.14, kinds=SHAPES_AND_CLIPS),
     Lesson(share=0.22, kinds=PRINT_TOO),
-    Lesson(share=0.5, kinds=PRINT_TOO, whole=0.65, batch=1),
+    Lesson(share=0.5, kinds=PRINT_TOO, spoken=0.55, whole=0.5, batch=1),
 )
 
 
@@ -92,13 +95,15 @@ class LessonSequences:
         if rng.random() < self.lesson.whole:
             return symbolic_sequence(self.writer, rng)
         kind = rng.choices(list(self.lesson.kinds), list(self.lesson.kinds.values()))[0]
-        sequence = Sequence_()
-        write_symbolic(self.writer, sequence, typed_turn(kind, rng), True, rng, brief=True)
+        turn, sequence = question_turn(kind, rng), Sequence_()
+        typed = rng.random() >= self.lesson.spoken
+        form = typed_form(turn.question, turn.lang, rng) if typed else spoken_form(turn.question, turn.lang)
+        write_symbolic(self.writer, sequence, replace(turn, question=form), typed, rng, brief=True)
         return sequence
 
 
-def typed_turn(kind: str, rng: random.Random) -> Turn:
-    """A typed question: "sum", "clip", "printed_sum", "print", "chart", or a kind of question on shapes."""
+def question_turn(kind: str, rng: random.Random) -> Turn:
+    """A question: "sum", "clip", "printed_sum", "print", "chart", or a kind of question on shapes."""
     lang = rng.choice(LANGUAGES)
     if kind in SHAPE_QUESTIONS:
         turn = _shape_turn(kind, rng, lang)
@@ -106,7 +111,7 @@ def typed_turn(kind: str, rng: random.Random) -> Turn:
         turn = picture_turn(rng, lang, random_scene(rng, _SCENES[kind]))
     else:
         turn = {"sum": sum_, "clip": clip_turn}[kind](rng, lang)
-    return replace(turn, question=typed_form(decorate(turn.question, lang, rng), lang, rng))
+    return replace(turn, question=decorate(turn.question, lang, rng))
 
 
 def _shape_turn(kind: str, rng: random.Random, lang: str) -> Turn:
