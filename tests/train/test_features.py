@@ -17,8 +17,8 @@ from vita.models.configuration_vita import VitaConfig
 from vita.models.processing_vita import VitaProcessor
 from vita.synth.pictures import turn_images
 from vita.synth.speech_set import SpeechShard, SpokenTurn, shard_turns
-from vita.train import features
 from vita.tokens import IGNORE_LABEL, State
+from vita.train import features
 from vita.train.features import FeatureShard, feature_shard, hear_shard, indices_with_pictures, see_shard, stack
 from vita.train.hearing import Hearing
 from vita.train.instruct import collate
