@@ -28,6 +28,11 @@ SHAPES_AND_CLIPS = {
     **{"count_all": 1.0, "count_shape": 1.0, "count_colour": 1.0, "describe": 0.7, "clip": 3.0, "sum": 3.0},
 }
 PRINT_TOO = {**SHAPES_AND_CLIPS, "printed_sum": 2.5, "print": 1.5, "chart": 2.5}
+EVERYTHING = {
+    **{"where": 2.0, "colour_of_shape": 1.0, "shape_of_colour": 1.0, "at_place": 1.0, "exists": 1.5, "only": 0.3},
+    **{"count_all": 2.0, "count_shape": 2.0, "count_colour": 2.0, "describe": 0.7, "clip": 2.5, "sum": 2.5},
+    **{"printed_sum": 3.0, "print": 1.5, "chart": 4.0},
+}
 _SCENES = {"printed_sum": "sum", "print": "text", "chart": "chart"}
 
 
@@ -36,15 +41,17 @@ class Lesson:
     """A part of stage 1.
 
     share: of the stage's steps.
-    kinds: kind of question -> weight, for the short sequences.
-    spoken: share of the short sequences whose question is heard (simulated), not typed.
-    whole: share of sequences from the whole mixture (`symbolic_sequence`); the others are short.
+    kinds: kind of question -> weight.
+    spoken: share of these questions that are heard (simulated), not typed.
+    brief: share of them whose pictures are without their empty slots.
+    whole: share of sequences from the whole mixture (`symbolic_sequence`) instead.
     batch: how many times the stage's batch size; short sequences leave room.
     """
 
     share: float
     kinds: Mapping[str, float]
     spoken: float = 0.0
+    brief: float = 1.0
     whole: float = 0.0
     batch: int = 2
 
@@ -53,7 +60,7 @@ LESSONS = (
     Lesson(share=0.14, kinds=FIRST),
     Lesson(share=0.14, kinds=SHAPES_AND_CLIPS),
     Lesson(share=0.22, kinds=PRINT_TOO),
-    Lesson(share=0.5, kinds=PRINT_TOO, spoken=0.55, whole=0.5, batch=1),
+    Lesson(share=0.5, kinds=EVERYTHING, spoken=0.5, brief=0.3, whole=0.4, batch=1),
 )
 
 
@@ -98,7 +105,8 @@ class LessonSequences:
         turn, sequence = question_turn(kind, rng), Sequence_()
         typed = rng.random() >= self.lesson.spoken
         form = typed_form(turn.question, turn.lang, rng) if typed else spoken_form(turn.question, turn.lang)
-        write_symbolic(self.writer, sequence, replace(turn, question=form), typed, rng, brief=True)
+        brief = rng.random() < self.lesson.brief
+        write_symbolic(self.writer, sequence, replace(turn, question=form), typed, rng, brief=brief)
         return sequence
 
 
