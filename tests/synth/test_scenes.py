@@ -11,6 +11,7 @@ from vita.synth.scenes import (
     CHARACTERS,
     FACTORS,
     FRAME_SLOTS,
+    GRID,
     GROUP_SIZES,
     NUM_SLOTS,
     ClipScene,
@@ -69,16 +70,21 @@ def test_print_stands_in_reading_order_and_is_cut_at_the_last_slot() -> None:
     assert [CHARACTERS[c - 1] for c in labels[:4, CHAR]] == list("no 7")
     assert labels[:4, KIND].tolist() == [2, 2, 2, 2]
     assert not labels[4:].any()
-    assert not labels[:, SHAPE : Y + 1].any()
+    assert not labels[:, [SHAPE, COLOUR, Y]].any()
+    assert labels[:4, PLACE].tolist() == [1, 1, 1, 1]
+    assert labels[:4, X].tolist() == [1, 2, 3, 4]
     text = "abcdefghijklmnopqrstuvwxyz"
     cut = slot_labels(Scene(kind="text", text=text))
+    assert cut[:, X].max() == GRID
     assert "".join(CHARACTERS[c - 1] for c in cut[:, CHAR]) == text[:NUM_SLOTS]
 
 
 def test_a_chart_stands_in_arrow_order_and_marks_where_a_box_begins() -> None:
     scene = Scene(kind="chart", boxes=("go", "a", "in"))
-    assert characters(scene) == [(3, "g"), (2, "o"), (3, "a"), (3, "i"), (2, "n")]
+    assert characters(scene) == [(3, 0, 0, "g"), (2, 0, 1, "o"), (3, 1, 0, "a"), (3, 2, 0, "i"), (2, 2, 1, "n")]
     labels = slot_labels(scene)
+    assert labels[:6, PLACE].tolist() == [1, 1, 2, 3, 3, 0]
+    assert labels[:6, X].tolist() == [1, 2, 1, 1, 2, 0]
     assert labels[:6, KIND].tolist() == [3, 2, 3, 3, 2, 0]
     assert "".join(CHARACTERS[c - 1] for c in labels[:5, CHAR]) == "goain"
 

@@ -2,7 +2,8 @@
 
 A slot label says what one vision token must carry: kind, shape, colour, place, position, character. Shapes stand in
 the slot of their place (a second shape of one place nine slots further); characters stand in reading order, boxes in
-arrow order. Drawn by `render`, asked about by `questions`, learned by `vita.train`.
+arrow order, and the place of a character is the number of its box, its x the index in it: "what comes after" is then the
+next number, not the slot after the next few. Drawn by `render`, asked about by `questions`, learned by `vita.train`.
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ def slot_labels(scene: Scene, num_slots: int = NUM_SLOTS) -> np.ndarray:
                     0,
                 )
         return labels
-    for slot, (kind, character) in enumerate(characters(scene)[:num_slots]):
-        labels[slot, 0], labels[slot, 6] = kind, CHARACTERS.index(character) + 1
+    for slot, (kind, box, index, character) in enumerate(characters(scene)[:num_slots]):
+        labels[slot] = (kind, 0, 0, box + 1, min(index, GRID - 1) + 1, 0, CHARACTERS.index(character) + 1)
     return labels
 
 
@@ -111,11 +112,14 @@ def thing_slots(things: Sequence[Thing]) -> list[tuple[int, Thing]]:
     return pairs
 
 
-def characters(scene: Scene) -> list[tuple[int, str]]:
-    """(kind, character) in reading or arrow order; the first character of a box has kind "box"."""
-    if scene.kind == "chart":
-        return [(3 if i == 0 else 2, c) for box in scene.boxes for i, c in enumerate(box)]
-    return [(2, c) for c in scene.text]
+def characters(scene: Scene) -> list[tuple[int, int, int, str]]:
+    """(kind, box, index in the box, character) in reading or arrow order; print without boxes is one box.
+
+    The first character of a chart's box has kind "box".
+    """
+    boxes = scene.boxes if scene.kind == "chart" else (scene.text,)
+    first = 3 if scene.kind == "chart" else 2
+    return [(first if i == 0 else 2, box, i, c) for box, text in enumerate(boxes) for i, c in enumerate(text)]
 
 
 def random_things(rng: random.Random, count: int | None = None) -> tuple[Thing, ...]:

@@ -167,7 +167,7 @@ def noisy_slots(labels: np.ndarray, rng: random.Random) -> np.ndarray:
     if rng.random() < 0.9:
         return labels
     labels = labels.copy()
-    filled = np.flatnonzero(labels[:, 0])
+    filled = np.flatnonzero(labels[:, 1])
     if len(filled):
         slot = rng.choice(filled.tolist())
         for factor, size in ((4, 8), (5, 8)):

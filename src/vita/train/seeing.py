@@ -65,7 +65,7 @@ def patch_labels(scene: Scene, marks: Sequence[Mark], edge: int) -> np.ndarray:
         if scene.kind == "shapes":
             label = (SHAPES.index(things[slot].shape) + 1, COLOURS.index(things[slot].colour) + 1, 0, slot + 1)
         else:
-            label = (0, 0, CHARACTERS.index(letters[slot][1]) + 1, slot + 1)
+            label = (0, 0, CHARACTERS.index(letters[slot][-1]) + 1, slot + 1)
         labels[rows, columns] = label
     return labels.reshape(edge * edge, 4)
 
