@@ -2,7 +2,7 @@
 
 A slot label says what one vision token must carry: kind, shape, colour, place, position, character. Shapes stand in
 the slot of their place (a second shape of one place nine slots further); characters stand in reading order, boxes in
-arrow order, and the place of a character is the number of its box, its x the index in it: "what comes after" is then the
+arrow order. The place of a character is the number of its box, its x the index in it: "what comes after" is then the
 next number, not the slot after the next few. Drawn by `render`, asked about by `questions`, learned by `vita.train`.
 """
 
