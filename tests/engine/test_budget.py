@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,7 @@ def test_conversations_share_one_bound(engine: LocalEngine) -> None:
     assert engine.budget.used == 0
     second.append("b" * 150)
     del second
+    gc.collect()
     assert engine.budget.used == 0, "a conversation that nobody holds does not count"
 
 
@@ -58,6 +61,7 @@ def test_full_is_full(model: tuple[Any, Any]) -> None:
 
 
 def test_a_reply_that_fills_the_cache_ends_there(engine: LocalEngine) -> None:
+    engine.parts = replace(engine.parts, stop_ids=frozenset())
     context = engine.open("s", messages=[Message.user("a" * 100)])
     reply = context.reply(LONG)
     written = []
@@ -66,7 +70,7 @@ def test_a_reply_that_fills_the_cache_ends_there(engine: LocalEngine) -> None:
     result = reply.result()
     assert result.ending == "aborted"
     assert context.messages[-1].text == result.text
-    context.rewind(1)
+    context.rewind(2)
     assert context.reply(Sampling(max_new_tokens=3, state="answer")).result().ending != "aborted"
 
 

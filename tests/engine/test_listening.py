@@ -105,12 +105,12 @@ def test_a_probe_says_what_the_turn_would_be(engine: LocalEngine) -> None:
             each.push(SOUND[end - 4000 : end])
         expected = told(engine, Audio(SOUND[:end])).reply().probabilities
         assert set(expected) == set(State)
-        assert listening.probe() == pytest.approx(expected, abs=1e-5)
-        assert listening.probe() == pytest.approx(expected, abs=1e-5)
+        assert listening.probe() == pytest.approx(expected, abs=1e-4)
+        assert listening.probe() == pytest.approx(expected, abs=1e-4)
     assert context.messages == ()
     listening.close()
     unprobed.close()
-    assert context.reply().probabilities == pytest.approx(plain.reply().probabilities, abs=1e-6)
+    assert context.reply().probabilities == pytest.approx(plain.reply().probabilities, abs=1e-4)
 
 
 def test_a_cache_that_cannot_be_cut(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_a_cache_that_cannot_be_cut(engine: LocalEngine, monkeypatch: pytest.Mon
     listening = hear(context, SOUND[:12_000])
     listening.probe()
     listening.push(SOUND[12_000:])
-    assert listening.probe() == pytest.approx(told(engine, Audio(SOUND)).reply().probabilities, abs=1e-5)
+    assert listening.probe() == pytest.approx(told(engine, Audio(SOUND)).reply().probabilities, abs=1e-4)
     listening.close()
     assert answer(context) == answer(told(engine, Audio(SOUND)))
 

@@ -53,10 +53,10 @@ class LocalListening:
         self._config, self._parts = model.config, parts
         self._builder, self._prefix, self._messages, self._when_done = builder, prefix, messages, when_done
         self._before, self._after = self._around_sound()
-        if self._before.ids:
+        if prefix.shared_with(self._before) < len(self._before.ids):
             prefix.read(self._before)
         else:
-            prefix.crop(0)
+            prefix.crop(len(self._before.ids))
         self._sound = open_audio_stream(model.audio_tower, model.audio_connector)
         self._pieces: list[np.ndarray] = []
         self._num_samples = 0
