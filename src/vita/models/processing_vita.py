@@ -121,13 +121,27 @@ class VitaProcessor(ProcessorMixin):
 
     def feature_ids(self, medium: Medium) -> list[int]:
         """The ids that stand for a medium in the prompt, one per feature; nothing is computed."""
-        config = self.config
         if isinstance(medium, Image):
-            return [config.image_token_id] * (self._num_tiles(medium) * config.num_image_tokens)
+            return self.image_ids(*medium.image.size)
         if isinstance(medium, Video):
-            return [config.image_token_id] * (len(medium.clip.frames) * config.num_frame_tokens)
-        frames = num_frames(len(medium.samples))
-        return [config.audio_token_id] * config.audio_config.num_audio_tokens(frames)
+            return self.video_ids(len(medium.clip.frames))
+        return self.audio_ids(len(medium.samples))
+
+    def image_ids(self, width: int, height: int) -> list[int]:
+        """The ids that stand for a picture of that many pixels."""
+        config = self.config
+        if config.pad_to_square:
+            width = height = max(width, height)
+        tiles = num_tiles(width, height, config.max_tiles, config.min_tiles, config.tile_size)
+        return [config.image_token_id] * (tiles * config.num_image_tokens)
+
+    def video_ids(self, num_frames: int) -> list[int]:
+        """The ids that stand for a clip of which that many frames are looked at."""
+        return [self.config.image_token_id] * (num_frames * self.config.num_frame_tokens)
+
+    def audio_ids(self, num_samples: int) -> list[int]:
+        """The ids that stand for a sound of that many samples at 16 kHz."""
+        return [self.config.audio_token_id] * self.config.audio_config.num_audio_tokens(num_frames(num_samples))
 
     def encode_medium(self, medium: Medium) -> EncodedMedium:
         """A medium as numbers: tiles of an image, frames of a video, mel features of a sound."""
@@ -191,12 +205,6 @@ class VitaProcessor(ProcessorMixin):
         tokenizer = tokenizing.load_tokenizer(folder)
         saved = _read_saved(folder / PROCESSOR_FILE)
         return cls(tokenizer, config, build_template(config.template, tokenizer, config.states, saved))
-
-    def _num_tiles(self, image: Image) -> int:
-        width, height = image.image.size
-        if self.config.pad_to_square:
-            width = height = max(width, height)
-        return num_tiles(width, height, self.config.max_tiles, self.config.min_tiles, self.config.tile_size)
 
     def _refuse(self, length: int, media: Sequence[Medium], runs: Sequence[Sequence[int]]) -> None:
         """Raises LimitError that says how many tokens each part takes."""

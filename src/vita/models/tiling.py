@@ -128,14 +128,15 @@ def normalise(
     """RGB tiles of one size -> float32 [N, 3, S, S], (value / 255 - mean) / std."""
     if not tiles:
         raise MediaError("no tiles to normalise")
-    size, values = tiles[0].size, np.arange(256) / 255
-    normalised = [((values - mean[channel]) / std[channel]).astype(np.float32) for channel in range(3)]
+    size = tiles[0].size
+    centres, scales = (np.array(values, np.float64) * 255 for values in (mean, std))
     pixels = np.empty((len(tiles), 3, size[1], size[0]), dtype=np.float32)
     for out_CHW, tile in zip(pixels, tiles, strict=True):
         if tile.size != size or tile.mode != "RGB":
             raise MediaError(
                 "tiles must be RGB and of one size", got=f"{tile.mode} {tile.size}", expected=f"RGB {size}"
             )
-        for channel, band in enumerate(tile.split()):
-            np.take(normalised[channel], np.asarray(band), out=out_CHW[channel], mode="clip")
+        for out_HW, band, centre, scale in zip(out_CHW, tile.split(), centres, scales, strict=True):
+            np.subtract(np.asarray(band), np.float32(centre), out=out_HW, dtype=np.float32)
+            out_HW *= np.float32(1 / scale)
     return pixels
