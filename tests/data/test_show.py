@@ -112,11 +112,11 @@ def test_stats_count_everything(
     assert main(["data", "stats", str(path), *arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["sounds"], found["videos"]) == (15, 7, 0)
-    assert found["audio_hours"] * 3600 == pytest.approx(sum(0.25 * (1 + n % 3) for n in range(2, 30, 4)))
+    assert found["audio_s"] == pytest.approx(sum(0.25 * (1 + n % 3) for n in range(2, 30, 4)))
     tokens = found["tokens"]
     assert tokens["text"] + tokens["image"] + tokens["video"] + tokens["audio"] == tokens["all"]
     assert 0 < tokens["learned"] < tokens["text"]
-    assert found["length"]["p50"] <= found["length"]["p100"]
+    assert found["lengths"]["p50"] <= found["lengths"]["p100"]
 
 
 def test_a_plot(path: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

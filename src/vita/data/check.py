@@ -124,7 +124,7 @@ def fingerprint(record: Record) -> str:
     """The same for records with the same turns and the same files."""
     turns = [(turn.role, turn.text) for turn in record.turns]
     content = (turns, record.images, record.videos, record.audios, record.spoken, record.sets, record.noise_turns)
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
 def mark_duplicates(verdicts: Iterator[Verdict]) -> Iterator[Verdict]:
@@ -156,9 +156,18 @@ def _turn_problems(record: Record) -> Iterator[Problem]:
             yield Problem("placeholders", f"{found.count(placeholder)} times {placeholder}, {len(files)} file(s)")
 
 
-@functools.lru_cache(maxsize=8192)
 def _examined(placeholder: str, path: Path) -> MediumSize | Problem:
-    """The size of a file that is whole, or what is wrong with it. Files of several samples are decoded once."""
+    """The size of a file that is whole, or what is wrong with it."""
+    try:
+        status = path.stat()
+        return _examined_once(placeholder, path, status.st_mtime_ns, status.st_size)
+    except (OSError, ValueError):
+        return _examined_once(placeholder, path, 0, 0)
+
+
+@functools.lru_cache(maxsize=8192)
+def _examined_once(placeholder: str, path: Path, mtime_ns: int, size: int) -> MediumSize | Problem:
+    """The same; a file of several samples is decoded once, unless it has changed."""
     try:
         return examine(placeholder, path)
     except MediaError as error:

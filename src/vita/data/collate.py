@@ -98,7 +98,7 @@ def _media(samples: Sequence[Sample]) -> dict[str, Tensor]:
     batch: dict[str, Tensor] = {}
     tiles = [sample.pixel_values for sample in samples if sample.pixel_values is not None]
     if tiles:
-        batch["pixel_values"] = torch.cat(tiles)
+        batch["pixel_values"] = tiles[0] if len(tiles) == 1 else torch.cat(tiles)
         counts = [sample.tile_token_counts for sample in samples if sample.pixel_values is not None]
         if any(count is not None for count in counts):
             batch["tile_token_counts"] = _token_counts(counts, tiles)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vita.data.stats import DataStats
+from vita.data.stats import MODALITIES, DataStats
 from vita.errors import ConfigError, DependencyError
 
 _BINS = 40
@@ -27,11 +27,11 @@ def plot_stats(stats: DataStats, path: Path) -> None:
     left.set_xlabel("tokens of a sample")
     left.set_ylabel("samples")
     left.set_yscale("log")
-    shares = stats.tokens_by_modality()
+    shares = {name: stats.tokens[name] for name in MODALITIES}
     bars = right.barh(list(shares), list(shares.values()))
     right.bar_label(bars, [f"{count:,}" for count in shares.values()], padding=3)
     right.margins(x=0.25)
     right.set_xlabel("tokens")
-    figure.suptitle(f"{len(stats.samples):,} samples, {sum(stats.lengths):,} tokens ({stats.model})")
+    figure.suptitle(f"{stats.samples:,} samples, {sum(stats.lengths):,} tokens ({stats.model})")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)

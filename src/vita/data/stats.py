@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 import math
+from array import array
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,77 +45,79 @@ class Measured:
 
 @dataclass
 class DataStats:
-    """All samples of some files.
+    """Figures of all samples of some files, added up one by one.
 
     model: whose tokens are counted.
-    samples: the measured ones.
+    samples, turns, noise_turns: how many; noise turns are the replies to noise.
+    images, videos, sounds: how many, with their megapixels, seconds, seconds and the longest sound.
+    tokens: by modality, and "learned".
+    lengths: tokens of each sample.
     num_errors, errors: samples that could not be measured, and the first few reasons.
     """
 
     model: str
-    samples: list[Measured] = field(default_factory=list)
+    samples: int = 0
+    turns: int = 0
+    noise_turns: int = 0
+    images: int = 0
+    megapixels: float = 0.0
+    videos: int = 0
+    video_s: float = 0.0
+    sounds: int = 0
+    audio_s: float = 0.0
+    longest_sound_s: float = 0.0
+    tokens: Counter[str] = field(default_factory=Counter)
+    lengths: array[int] = field(default_factory=lambda: array("q"))
     num_errors: int = 0
     errors: list[str] = field(default_factory=list)
 
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each sample."""
-        return [sample.tokens.total for sample in self.samples if sample.tokens]
-
-    def tokens_by_modality(self) -> dict[str, int]:
-        """Tokens of all samples: text, image, video, audio."""
-        return {name: sum(getattr(s.tokens, name) for s in self.samples if s.tokens) for name in MODALITIES}
+    def add(self, sample: Measured) -> None:
+        """Count one sample."""
+        if sample.tokens is None:
+            self.num_errors += 1
+            if len(self.errors) < _NUM_ERRORS:
+                self.errors.append(str(sample.error))
+            return
+        self.samples += 1
+        self.turns += sample.turns
+        self.noise_turns += sample.noise_turns
+        self.images += len(sample.megapixels)
+        self.megapixels += sum(sample.megapixels)
+        self.videos += len(sample.video_s)
+        self.video_s += sum(sample.video_s)
+        self.sounds += len(sample.audio_s)
+        self.audio_s += sum(sample.audio_s)
+        self.longest_sound_s = max(self.longest_sound_s, *sample.audio_s, 0.0)
+        self.tokens.update({name: getattr(sample.tokens, name) for name in (*MODALITIES, "learned")})
+        self.lengths.append(sample.tokens.total)
 
     def to_json(self) -> dict[str, Any]:
         """The figures, without the single samples."""
         lengths = sorted(self.lengths)
-        seconds = {name: [s for m in self.samples for s in getattr(m, name)] for name in ("video_s", "audio_s")}
+        named = {item.name: getattr(self, item.name) for item in fields(self)}
         return {
-            "model": self.model,
-            "samples": len(self.samples),
-            "not_measured": self.num_errors,
-            "turns": sum(sample.turns for sample in self.samples),
-            "noise_turns": sum(sample.noise_turns for sample in self.samples),
-            "images": sum(len(sample.megapixels) for sample in self.samples),
-            "megapixels": sum(sum(sample.megapixels) for sample in self.samples),
-            "videos": len(seconds["video_s"]),
-            "video_hours": sum(seconds["video_s"]) / 3600,
-            "sounds": len(seconds["audio_s"]),
-            "audio_hours": sum(seconds["audio_s"]) / 3600,
-            "longest_sound_s": max(seconds["audio_s"], default=0.0),
-            "tokens": {**self.tokens_by_modality(), "all": sum(lengths), "learned": self._num_learned()},
-            "length": {f"p{quantile * 100:g}": _quantile(lengths, quantile) for quantile in QUANTILES},
+            **named,
+            "tokens": {**self.tokens, "all": sum(lengths)},
+            "lengths": {f"p{quantile * 100:g}": _quantile(lengths, quantile) for quantile in QUANTILES},
         }
 
     def table(self) -> str:
         """The figures for a terminal."""
-        found = self.to_json()
-        tokens, total, longest = found["tokens"], max(1, found["tokens"]["all"]), found["longest_sound_s"]
+        total = sum(self.lengths)
         lines = [
-            f"samples   {found['samples']:>12,}   turns {found['turns']:,}, replies to noise {found['noise_turns']:,}",
-            f"images    {found['images']:>12,}   {found['megapixels']:,.1f} megapixels",
-            f"videos    {found['videos']:>12,}   {found['video_hours']:,.2f} h",
-            f"sounds    {found['sounds']:>12,}   {found['audio_hours']:,.2f} h, longest {longest:.1f} s",
-            f"tokens    {tokens['all']:>12,}   as {self.model} is trained on them",
+            f"samples   {self.samples:>12,}   turns {self.turns:,}, replies to noise {self.noise_turns:,}",
+            f"images    {self.images:>12,}   {self.megapixels:,.1f} megapixels",
+            f"videos    {self.videos:>12,}   {self.video_s / 3600:,.2f} h",
+            f"sounds    {self.sounds:>12,}   {self.audio_s / 3600:,.2f} h, longest {self.longest_sound_s:.1f} s",
+            f"tokens    {total:>12,}   as {self.model} is trained on them",
         ]
-        lines += [f"  {name:<8}{tokens[name]:>12,}   {tokens[name] / total:6.1%}" for name in (*MODALITIES, "learned")]
-        lines.append("length    " + ", ".join(f"{name} {value:,}" for name, value in found["length"].items()))
+        for name in (*MODALITIES, "learned"):
+            lines.append(f"  {name:<8}{self.tokens[name]:>12,}   {self.tokens[name] / max(1, total):6.1%}")
+        lines.append("length    " + ", ".join(f"{name} {n:,}" for name, n in self.to_json()["lengths"].items()))
         if self.num_errors:
             lines.append(f"not measured: {self.num_errors} samples (vita data check names them all), for example")
             lines += [f"  {error}" for error in self.errors]
         return "\n".join(lines)
-
-    def add(self, sample: Measured) -> None:
-        """Count one sample."""
-        if sample.error is None:
-            self.samples.append(sample)
-            return
-        self.num_errors += 1
-        if len(self.errors) < _NUM_ERRORS:
-            self.errors.append(sample.error)
-
-    def _num_learned(self) -> int:
-        return sum(sample.tokens.learned for sample in self.samples if sample.tokens)
 
 
 def collect_stats(

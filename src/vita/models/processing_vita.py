@@ -28,7 +28,7 @@ from vita.chat.template import Template, Turn
 from vita.errors import CheckpointError, ConfigError, LimitError, PromptError
 from vita.models.configuration_vita import VitaConfig
 from vita.models.filterbank import mel_features, num_frames
-from vita.models.tiling import crop_frame, normalise, num_tiles, tile_image
+from vita.models.tiling import crop_frame, normalise, num_tiles, tile_pixels
 
 PROCESSOR_FILE = "processor_config.json"
 
@@ -148,16 +148,15 @@ class VitaProcessor(ProcessorMixin):
         config, ids = self.config, self.feature_ids(medium)
         if isinstance(medium, Audio):
             return EncodedMedium(ids=ids, audio_features=mel_features(medium.samples))
-        size, pad = config.tile_size, config.pad_to_square
+        size, pad, mean, std = config.tile_size, config.pad_to_square, config.image_mean, config.image_std
         if isinstance(medium, Image):
             most, fewest = config.max_tiles, config.min_tiles
-            tiles = tile_image(medium.image, max_tiles=most, min_tiles=fewest, tile=size, pad=pad)
+            pixels_NCSS = tile_pixels(medium.image, mean, std, max_tiles=most, min_tiles=fewest, tile=size, pad=pad)
             count = config.num_image_tokens
         else:
-            tiles = [crop_frame(frame, tile=size, pad=pad) for frame in medium.clip.frames]
+            pixels_NCSS = normalise([crop_frame(f, tile=size, pad=pad) for f in medium.clip.frames], mean, std)
             count = config.num_frame_tokens
-        pixels_NCSS = normalise(tiles, config.image_mean, config.image_std)
-        return EncodedMedium(ids=ids, pixel_values=pixels_NCSS, tile_token_counts=(count,) * len(tiles))
+        return EncodedMedium(ids=ids, pixel_values=pixels_NCSS, tile_token_counts=(count,) * len(pixels_NCSS))
 
     @cached_property
     def state_reader(self) -> StateReader:
