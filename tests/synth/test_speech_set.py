@@ -38,6 +38,7 @@ def turns() -> list[SpokenTurn]:
         ("add 30 and 7, please!", "en", "add three zero and seven please"),
         ("it's a t-shirt", "en", "it's a t-shirt"),
         ("算一下3+4", "zh", "算一下三加四"),
+        ("算一下12-5等于几", "zh", "算一下十二减五等于几"),
         ("12加8等于几？", "zh", "十二加八等于几"),
         ("请问，红色的圆形在哪里？", "zh", "请问 红色的圆形在哪里"),
         ("", "en", ""),

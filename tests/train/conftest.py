@@ -12,6 +12,8 @@ from transformers import InternVLVisionConfig, PreTrainedTokenizerFast, Qwen3Con
 from vita.models.configuration_audio import VitaAudioConfig
 from vita.models.configuration_vita import VitaConfig
 from vita.synth.scenes import FRAME_SLOTS, GROUP_SIZES, NUM_SLOTS
+from vita.train.pocket import pocket_config
+from vita.train.samples import TurnWriter
 from vita.train.tokenizer import build_tokenizer
 
 VISION: dict[str, Any] = {
@@ -47,6 +49,7 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, vision: str = "resnet") -> V
         template="tokenizer",
         tile_size=64,
         max_tiles=1,
+        crop_frames=False,
         tokenizer_model_max_length=1024,
         tie_word_embeddings=True,
         **special,
@@ -72,3 +75,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def pocket(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
+    """The real configuration of the pocket model."""
+    return pocket_config(tokenizer)
+
+
+@pytest.fixture(scope="session")
+def writer(tokenizer: PreTrainedTokenizerFast, pocket: VitaConfig) -> TurnWriter:
+    """Writes sequences for it."""
+    return TurnWriter(tokenizer, pocket.states)

@@ -23,7 +23,6 @@ from vita.tokens import IGNORE_LABEL, State
 from vita.train import samples
 from vita.train.features import FeatureShard, stack
 from vita.train.multimodal import RealSequences
-from vita.train.pocket import pocket_config
 from vita.train.samples import Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form, write_symbolic
 
 MEDIA = -1
@@ -31,19 +30,8 @@ MEDIA = -1
 
 
 @pytest.fixture(scope="module")
-def pocket(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
-    """The real configuration of the pocket model."""
-    return pocket_config(tokenizer)
-
-
-@pytest.fixture(scope="module")
 def processor(tokenizer: PreTrainedTokenizerFast, pocket: VitaConfig) -> VitaProcessor:
     return VitaProcessor(tokenizer, pocket)
-
-
-@pytest.fixture(scope="module")
-def writer(tokenizer: PreTrainedTokenizerFast, pocket: VitaConfig) -> TurnWriter:
-    return TurnWriter(tokenizer, pocket.states)
 
 
 def shown(turn: Turn) -> list[Part]:
@@ -130,7 +118,7 @@ def test_spoken_turns_with_real_features_are_written_as_the_processor_writes_the
     spelled = 0
     for index, (item, count) in enumerate(zip(turns, counts, strict=True)):
         sequence = Sequence_()
-        real._write(sequence, item.turn, (0, index), (0, index))
+        real._write(sequence, item.turn, random.Random(0), (0, index), (0, index))
         wave = wave_for(count, pocket)
         ids, places = processed(processor, [asked(item.turn, wave)], prompt=True)
         assert written(sequence)[: len(ids)] == places, item.turn

@@ -37,6 +37,8 @@ class VitaConfig(PreTrainedConfig):
     max_tiles (`int`): most tiles of a picture, the thumbnail not counted.
     min_tiles (`int`): fewest tiles of a picture.
     pad_to_square (`bool`): pad pictures to a square before tiling.
+    crop_frames (`bool`): of a video frame that is not square, look at the middle square, as the reference does; if
+        false, at the whole frame, squeezed to a square.
     image_mean, image_std (`list[float]`): normalisation of the pixels.
     tokenizer_model_max_length (`int`): most tokens and features of one sequence.
     """
@@ -62,6 +64,7 @@ class VitaConfig(PreTrainedConfig):
     max_tiles: int = 12
     min_tiles: int = 1
     pad_to_square: bool = False
+    crop_frames: bool = True
     image_mean: Any = IMAGE_MEAN
     image_std: Any = IMAGE_STD
     tokenizer_model_max_length: int = 4600

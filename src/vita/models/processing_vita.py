@@ -154,7 +154,9 @@ class VitaProcessor(ProcessorMixin):
             pixels_NCSS = tile_pixels(medium.image, mean, std, max_tiles=most, min_tiles=fewest, tile=size, pad=pad)
             count = config.num_image_tokens
         else:
-            pixels_NCSS = normalise([crop_frame(f, tile=size, pad=pad) for f in medium.clip.frames], mean, std)
+            crop = config.crop_frames
+            tiles = [crop_frame(frame, tile=size, pad=pad, crop=crop) for frame in medium.clip.frames]
+            pixels_NCSS = normalise(tiles, mean, std)
             count = config.num_frame_tokens
         return EncodedMedium(ids=ids, pixel_values=pixels_NCSS, tile_token_counts=(count,) * len(pixels_NCSS))
 

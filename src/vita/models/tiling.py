@@ -109,12 +109,14 @@ def tile_image(
     return [*tiles, resize(image, tile, tile)] if thumbnail else tiles
 
 
-def crop_frame(image: Image.Image, *, tile: int = 448, pad: bool = False) -> Image.Image:
+def crop_frame(image: Image.Image, *, tile: int = 448, pad: bool = False, crop: bool = True) -> Image.Image:
     """A picture as a single tile, as the reference treats video frames: shortest edge to `tile`, middle cut out.
 
-    With `pad` the whole frame is kept, in a square of the mean colour.
+    With `pad` the whole frame is kept, in a square of the mean colour; without `crop` it is squeezed to a square.
     """
     image = pad_to_square(image) if pad else image
+    if not crop:
+        return resize(image, tile, tile)
     shortest = min(image.size)
     width, height = (tile if edge == shortest else int(tile * edge / shortest) for edge in image.size)
     image = resize(image, width, height)

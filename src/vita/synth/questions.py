@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import keyword
 import random
 from collections.abc import Callable
 
@@ -51,7 +52,7 @@ def sum_(rng: random.Random, lang: str) -> Turn:
         question = (
             rng.choice(("", "", "what is ") if lang == "en" else ("", "", "算一下"))
             + question
-            + ("等于几" if lang == "zh" else "")
+            + ("等于几" if lang == "zh" and not question.endswith("=") else "")
         )
     else:
         names = {"a": spoken_or_typed_number(a, lang, rng), "b": spoken_or_typed_number(b, lang, rng)}
@@ -101,7 +102,8 @@ def sum_value(text: str) -> int:
 
 def chart_code(boxes: tuple[str, ...]) -> str:
     """A flow chart as a few lines of Python."""
-    return "def run():\n" + "\n".join(f"    {box if not box.isdigit() else 'step' + box}()" for box in boxes)
+    names = [f"step{box}" if box.isdigit() or keyword.iskeyword(box) else box for box in boxes]
+    return "def run():\n" + "\n".join(f"    {name}()" for name in names)
 
 
 def chart_question(scene: Scene, rng: random.Random, lang: str) -> Turn:

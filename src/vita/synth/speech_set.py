@@ -68,12 +68,12 @@ class SpeechShard:
 
 def spoken_form(text: str, lang: str) -> str:
     """What is heard of a typed text: numbers and signs as words, no punctuation."""
+    text = re.sub(r"(?<=\d)\s*-\s*(?=\d)", " minus " if lang == "en" else "减", text.lower())
     text = re.sub(
-        r"\d+", lambda m: f" {_number_words(m[0], lang)} " if lang == "en" else _number_words(m[0], lang), text.lower()
+        r"\d+", lambda m: f" {_number_words(m[0], lang)} " if lang == "en" else _number_words(m[0], lang), text
     )
-    for sign, english, chinese in (("+", " plus ", "加"), ("-", " minus ", "减"), ("=", " equals ", "等于")):
-        if sign != "-" or re.search(r"\s-\s", text):
-            text = text.replace(sign, english if lang == "en" else chinese)
+    for sign, english, chinese in (("+", " plus ", "加"), ("=", " equals ", "等于")):
+        text = text.replace(sign, english if lang == "en" else chinese)
     return " ".join(side_talk.plain(text).split()) if lang == "en" else side_talk.plain(text).replace("  ", " ").strip()
 
 

@@ -29,7 +29,8 @@ class Instructed(nn.Module):
 
     def __init__(self, config: VitaConfig) -> None:
         super().__init__()
-        self.language_model = AutoModelForCausalLM.from_config(config.text_config)
+        # written-out attention: on short sequences the fused kernel's backward makes a CPU step a third slower
+        self.language_model = AutoModelForCausalLM.from_config(config.text_config, attn_implementation="eager")
         width = config.text_config.hidden_size
         self.sight = PosteriorProjection(config.vision_width, config.vision_connector["group_sizes"], width)
         self.hearing = PosteriorProjection(

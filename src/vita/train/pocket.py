@@ -50,6 +50,7 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
         template="tokenizer",
         tile_size=224,
         max_tiles=1,
+        crop_frames=False,
         tokenizer_model_max_length=4096,
         tie_word_embeddings=True,
         **special,

@@ -196,16 +196,21 @@ def symbolic_sequence(writer: TurnWriter, rng: random.Random) -> Sequence_:
     return sequence
 
 
-def write_symbolic(writer: TurnWriter, sequence: Sequence_, turn: Turn, typed: bool, rng: random.Random) -> None:
-    """Append one turn with symbolic media."""
+def write_symbolic(
+    writer: TurnWriter, sequence: Sequence_, turn: Turn, typed: bool, rng: random.Random, *, brief: bool = False
+) -> None:
+    """Append one turn with symbolic media; `brief` leaves out the empty slots, which most are."""
     sequence.add([writer.user])
+    pictures: list[np.ndarray] = []
     if turn.scene is not None:
-        labels = noisy_slots(slot_labels(turn.scene), rng)
-        sequence.slots.append((sequence.add_media(len(labels)), labels))
+        pictures.append(noisy_slots(slot_labels(turn.scene), rng))
     if turn.clip is not None:
-        for frame in turn.clip.frames:
-            labels = slot_labels(frame, FRAME_SLOTS)
-            sequence.slots.append((sequence.add_media(len(labels)), labels))
+        pictures += [slot_labels(frame, FRAME_SLOTS) for frame in turn.clip.frames]
+    for labels in pictures:
+        if brief:
+            # an empty frame keeps one slot: that there is nothing is what it says
+            labels = labels[labels[:, 0] > 0] if labels[:, 0].any() else labels[:1]
+        sequence.slots.append((sequence.add_media(len(labels)), labels))
     if typed:
         sequence.add(writer.text_ids(turn.question))
     else:

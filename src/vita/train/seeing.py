@@ -81,8 +81,14 @@ def _span(low: float, high: float, edge: int) -> slice:
 class PictureBatches:
     """Pictures (and single frames of clips) with their labels, by step."""
 
-    def __init__(self, config: VitaConfig, *, seed: int, batch_size: int) -> None:
-        self.seed, self.batch_size = seed, batch_size
+    def __init__(self, config: VitaConfig, *, seed: int, batch_size: int, print_share: float = 0.5) -> None:
+        """
+        Args:
+            config: of the model: sizes, normalisation.
+            seed, batch_size: of the batches.
+            print_share: share of words, sums and charts; the others are shapes, of which one in four is a clip's frame.
+        """
+        self.seed, self.batch_size, self.print_share = seed, batch_size, print_share
         self.size, self.edge = config.tile_size, config.tile_size // config.patch_size
         self.mean = np.asarray(config.image_mean, np.float32) * 255
         self.std = np.asarray(config.image_std, np.float32) * 255
@@ -92,7 +98,7 @@ class PictureBatches:
         rng = random.Random(f"pictures {self.seed} {step}")
         pixels, slots, patches = [], [], []
         for _ in range(self.batch_size):
-            scene = rng.choice(random_clip(rng).frames) if rng.random() < 0.12 else random_scene(rng)
+            scene = self._scene(rng)
             image, marks = render_marked(scene, rng)
             pixels.append(self.normalise(image))
             slots.append(slot_labels(scene))
@@ -102,6 +108,11 @@ class PictureBatches:
             torch.from_numpy(np.stack(slots)),
             torch.from_numpy(np.stack(patches)),
         )
+
+    def _scene(self, rng: random.Random) -> Scene:
+        if rng.random() < self.print_share:
+            return random_scene(rng, rng.choices(("text", "sum", "chart"), (0.44, 0.24, 0.32))[0])
+        return rng.choice(random_clip(rng).frames) if rng.random() < 0.25 else random_scene(rng, "shapes")
 
     def normalise(self, image: Image.Image) -> np.ndarray:
         """[3, S, S] float32, resized to a square tile as the processor does."""

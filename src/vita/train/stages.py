@@ -19,6 +19,7 @@ from vita.errors import CheckpointError, ConfigError, DependencyError
 from vita.models.configuration_vita import VitaConfig
 from vita.synth.speech_set import SpeechShard, load_shard
 from vita.train.assemble import assemble, join_projections, save, start_from
+from vita.train.curriculum import CurriculumBatches
 from vita.train.features import FeatureShard, feature_shard
 from vita.train.hearing import Hearing, PhonemeLexicon, SpeechBatches, cmvn_statistics, hearing_loss
 from vita.train.instruct import Instructed, SequenceBatches, instruct_loss
@@ -26,7 +27,7 @@ from vita.train.loop import StageSettings, load_progress, run_stage
 from vita.train.multimodal import RealSequences
 from vita.train.pocket import pocket_config
 from vita.train.recipe import Recipe
-from vita.train.samples import TurnWriter, symbolic_sequence
+from vita.train.samples import TurnWriter
 from vita.train.seeing import PictureBatches, Seeing, seeing_loss
 from vita.train.tokenizer import build_tokenizer, save_tokenizer
 
@@ -112,10 +113,10 @@ class PocketRun:
             words = model.language_model.get_input_embeddings().weight.data
             model.hearing.table.data.copy_(torch.cat([words, torch.zeros_like(words[:1])]))
         writer = TurnWriter(self.tokenizer, self.config.states)
-        batches = SequenceBatches(
-            lambda rng: symbolic_sequence(writer, rng),
+        batches = CurriculumBatches(
+            writer,
             seed=self.recipe.seed,
-            name="symbols",
+            steps=self.recipe.language.steps,
             batch_size=self.recipe.language_batch,
         )
         self._run(
@@ -126,7 +127,12 @@ class PocketRun:
         """Stage 2a: the vision tower and its connector on dense labels."""
         model = self._new(lambda: Seeing(self.config))
         assert isinstance(model, Seeing)
-        batches = PictureBatches(self.config, seed=self.recipe.seed, batch_size=self.recipe.seeing_batch)
+        batches = PictureBatches(
+            self.config,
+            seed=self.recipe.seed,
+            batch_size=self.recipe.seeing_batch,
+            print_share=self.recipe.print_share,
+        )
         self._run("seeing", model, batches, lambda batch: seeing_loss(model, batch, self.device), self.recipe.seeing)
 
     def hearing(self) -> None:
