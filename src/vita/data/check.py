@@ -1,6 +1,7 @@
 """What is wrong with a training sample. `check_files.py` calls it for every sample of a file, in parallel processes.
 
-Every medium is decoded to its end; files are only read. What is looked for: KINDS.
+Pictures and sounds are decoded to their end; clips are read to theirs, and the frames decoded that a model looks at.
+Files are only read. What is looked for: KINDS.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ def _examined_once(placeholder: str, path: Path, mtime_ns: int, size: int) -> Me
     try:
         return examine(placeholder, path)
     except MediaError as error:
-        return Problem(_kind_of(path, str(error)), str(error))
+        return Problem(_kind_of(path, str(error).lower()), str(error))
 
 
 def _kind_of(path: Path, error: str) -> str:

@@ -1,4 +1,4 @@
-"""How large a medium is, without keeping it: from its header (`measure`), or by decoding it all (`examine`).
+"""How large a medium is, without keeping it: from its header (`measure`), or by loading it whole (`examine`).
 
 Called by the checks, which decode; by the statistics and by packing, which do not. No torch here.
 """
@@ -76,7 +76,7 @@ def measure(placeholder: str, path: Path, *, limits: MediaLimits = DEFAULT_LIMIT
 
 
 def examine(placeholder: str, path: Path, *, limits: MediaLimits = DEFAULT_LIMITS) -> MediumSize:
-    """The size of a medium that was decoded to its end.
+    """The size of a medium that was loaded as for training.
 
     Raises MediaError as the loaders do, and for a sound that is shorter than its header says.
     """
