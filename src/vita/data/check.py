@@ -172,13 +172,14 @@ def _examined_once(placeholder: str, path: Path, mtime_ns: int, size: int) -> Me
     try:
         return examine(placeholder, path)
     except MediaError as error:
-        return Problem(_kind_of(path, str(error).lower()), str(error))
+        return Problem(_kind_of(path, str(error)), str(error))
 
 
 def _kind_of(path: Path, error: str) -> str:
     if not path.is_file():
         return "missing"
-    if path.stat().st_size == 0 or "0 samples" in error:
+    error = error.replace(str(path), "").lower()
+    if path.stat().st_size == 0 or ": 0 samples" in error:
         return "empty_file"
     return "truncated" if "truncated" in error or "cut short" in error else "unreadable"
 
