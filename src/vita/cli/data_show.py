@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show; everything goes to stdout."""
     from vita.checkpoints.loading import find_model
+    from vita.data.lengths import load_processor
     from vita.data.loading import build_sample, load_media
     from vita.data.records import MediaFolders, RecordFile
     from vita.data.show import coloured_text, summary, token_table, write_media
-    from vita.models.processing_vita import VitaProcessor
 
     file = RecordFile(arguments.file)
     if not -len(file) <= arguments.index < len(file):
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     index = arguments.index % len(file)
     record = file[index]
     media = load_media(record, MediaFolders.of_file(file.path, root=arguments.root, table=arguments.folders))
-    processor = VitaProcessor.from_pretrained(find_model(arguments.model))
+    processor = load_processor(find_model(arguments.model))
     sample = build_sample(record, media, processor)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     print(summary(f"{file.where(index)}, sample {record.name}", sample))

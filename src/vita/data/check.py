@@ -13,16 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vita.chat.placement import PLACEHOLDERS, split_at
 from vita.data.records import MediaFolders, Record
 from vita.data.sizes import MediumSize, examine, media_paths
 from vita.errors import ConfigError, DataError, MediaError
 from vita.tokens import AUDIO_PLACEHOLDER
-
-if TYPE_CHECKING:
-    from vita.models.processing_vita import VitaProcessor
 
 KINDS = {
     "malformed": "no JSON, or not the fields of a record",
@@ -189,13 +186,13 @@ def _length_problems(
 ) -> Iterator[Problem]:
     if rules.model_folder is None and rules.max_tokens is None:
         return
-    from vita.data.lengths import rough_length, token_counts
+    from vita.data.lengths import load_processor, rough_length, token_counts
 
     limit = rules.max_tokens
     if rules.model_folder is None:
         verdict.tokens = rough_length(record, sizes)
     else:
-        processor = _processor(rules.model_folder)
+        processor = load_processor(rules.model_folder)
         limit = limit or processor.config.tokenizer_model_max_length
         try:
             verdict.tokens = token_counts(record, sizes, processor).total
@@ -204,10 +201,3 @@ def _length_problems(
             return
     if limit is not None and verdict.tokens > limit:
         yield Problem("too_long", f"{verdict.tokens} tokens, at most {limit}")
-
-
-@functools.lru_cache(maxsize=1)
-def _processor(folder: Path) -> VitaProcessor:
-    from vita.models.processing_vita import VitaProcessor
-
-    return VitaProcessor.from_pretrained(folder)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from vita.data.packing import estimated_length
 from vita.data.records import Record
@@ -32,6 +34,12 @@ class TokenCounts:
     def total(self) -> int:
         """All of them."""
         return self.text + self.image + self.video + self.audio
+
+
+@functools.lru_cache(maxsize=2)
+def load_processor(folder: Path) -> VitaProcessor:
+    """The processor of a checkpoint folder, once in each process."""
+    return VitaProcessor.from_pretrained(folder)
 
 
 def token_counts(record: Record, sizes: Sizes, processor: VitaProcessor) -> TokenCounts:

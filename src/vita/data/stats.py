@@ -5,7 +5,6 @@ Media are measured by their headers (clips are opened), in parallel processes.
 
 from __future__ import annotations
 
-import functools
 import math
 from array import array
 from collections import Counter
@@ -16,12 +15,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from vita.data.lengths import TokenCounts, token_counts
+from vita.data.lengths import TokenCounts, load_processor, token_counts
 from vita.data.parallel import OrderedMap
 from vita.data.records import MediaFolders, Record, RecordFile
 from vita.data.sizes import MediumSize, measure, media_paths
 from vita.errors import DataError, VitaError
-from vita.models.processing_vita import VitaProcessor
 from vita.tokens import AUDIO_PLACEHOLDER, IMAGE_PLACEHOLDER, VIDEO_PLACEHOLDER
 
 MODALITIES = ("text", "image", "video", "audio")
@@ -160,7 +158,7 @@ def _measure_task(task: Task) -> Measured:
             raise item
         record = Record.from_json(item, where=where)
         sizes = measure_sizes(record, folders)
-        tokens = token_counts(record, sizes, _processor(model_folder))
+        tokens = token_counts(record, sizes, load_processor(model_folder))
     except VitaError as error:
         return Measured(error=f"{where}: {error}")
     return Measured(
@@ -175,11 +173,6 @@ def _measure_task(task: Task) -> Measured:
 
 def _crashed(task: Task) -> Measured:
     return Measured(error=f"{task[0]}: the decoder crashed on one of its files")
-
-
-@functools.lru_cache(maxsize=1)
-def _processor(folder: Path) -> VitaProcessor:
-    return VitaProcessor.from_pretrained(folder)
 
 
 def _quantile(ordered: Sequence[int], share: float) -> int:
