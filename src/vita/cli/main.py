@@ -13,11 +13,18 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from vita import __version__
-from vita.cli import ask, convert, doctor, evaluate, train
+from vita.cli import ask, convert, doctor, evaluate, serve, train
 from vita.cli.parser import Parser, nearest
 from vita.errors import ConfigError, VitaError
 
-COMMANDS: dict[str, ModuleType] = {"ask": ask, "eval": evaluate, "train": train, "convert": convert, "doctor": doctor}
+COMMANDS: dict[str, ModuleType] = {
+    "ask": ask,
+    "serve": serve,
+    "eval": evaluate,
+    "train": train,
+    "convert": convert,
+    "doctor": doctor,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

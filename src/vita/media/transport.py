@@ -72,7 +72,7 @@ class Guard:
 
 
 def _is_public(ip: str) -> bool:
-    """Whether an address belongs to the public internet. An IPv6 address that stands for an IPv4 one is judged as that."""
+    """Whether an address belongs to the public internet. IPv6 that stands for an IPv4 address is judged as that."""
     address = ipaddress.ip_address(ip.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
