@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -123,10 +124,10 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def _param(place: tuple[int | str, ...]) -> str | None:
-    """The field, as "messages.0.content"; pydantic also names the branches of unions, which the client does not know."""
+    """The field, as "messages.0.content"; without the branches of unions, which pydantic names as well."""
     steps = [
         str(step)
-        for before, step in zip(place, place[1:], strict=False)
+        for before, step in itertools.pairwise(place)
         if re.fullmatch(r"\w{1,60}", str(step)) and step != "str" and not (isinstance(before, int) and step in _TAGS)
     ]
     return ".".join(steps) or None

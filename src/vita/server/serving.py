@@ -12,6 +12,7 @@ import ssl
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 from fastapi import FastAPI
@@ -95,7 +96,6 @@ def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, banner:
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=True,
         proxy_headers=False,
         ws="none",
         backlog=_BACKLOG,
@@ -105,12 +105,15 @@ def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, banner:
         ssl_keyfile=key,
     )
     set_up_logs(sys.stderr)
-    print(banner.format(url=address_of(endpoint, listening)), flush=True)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # Uvicorn takes them while it runs and raises them again when it has ended
+        signal.signal(number, _leave)  # Uvicorn takes them while it runs and raises them again when it has ended
+    listening.listen(_BACKLOG)  # who comes right after the banner waits for Uvicorn instead of being turned away
+    print(banner.format(url=address_of(endpoint, listening)), flush=True)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    raise SystemExit(0)
 
 
 def address_of(endpoint: Endpoint, listening: socket.socket) -> str:
