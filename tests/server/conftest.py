@@ -107,7 +107,7 @@ def on_loopback(app: Any, **options: Any) -> Iterator[str]:
         thread.join()
 
 
-def until(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
+def until(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
     """Whether it comes true in time."""
     deadline_s = time.monotonic() + within_s
     while not condition() and time.monotonic() < deadline_s:

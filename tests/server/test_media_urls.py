@@ -56,7 +56,7 @@ def inside() -> Iterator[int]:
 HOSTS = [
     "127.0.0.1",
     "localhost",
-    "LOCALHOST.",
+    "LOCALHOST",
     "2130706433",
     "0x7f000001",
     "0x7f.0.0.1",
@@ -80,7 +80,6 @@ HOSTS = [
     "169.254.169.254",
     "224.0.0.1",
     "255.255.255.255",
-    "somebody@127.0.0.1",
 ]
 
 
@@ -98,6 +97,14 @@ async def test_addresses_that_are_not_public(bench: Bench, inside: int, host: st
     assert REFUSAL in message
     assert message.endswith("; give a public URL or send the file itself")
     assert (Inside.visits, bench.asked) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "host", ["somebody@127.0.0.1", "127.0.0.1#@public.example", "①②⑦.⓪.⓪.①", "127.0.0.1%00.example"]
+)
+async def test_other_spellings_do_not_get_there_either(bench: Bench, inside: int, host: str) -> None:
+    status, _ = await ask_about(bench, f"http://{host}:{inside}/secret")
+    assert (status, Inside.visits, bench.asked) == (400, [], [])
 
 
 async def test_video_urls_too(bench: Bench, inside: int) -> None:

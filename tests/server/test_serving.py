@@ -53,10 +53,16 @@ def test_an_address_that_is_taken() -> None:
         listen(Endpoint(port=taken.getsockname()[1]))
 
 
-@pytest.mark.parametrize("endpoint", [Endpoint(host="203.0.113.7"), Endpoint(port=70_000), Endpoint(host="no.invalid")])
+@pytest.mark.parametrize("endpoint", [Endpoint(host="203.0.113.7"), Endpoint(host="no.invalid")])
 def test_addresses_that_are_not_ours(endpoint: Endpoint) -> None:
     with pytest.raises(ConfigError, match="cannot listen on"):
         listen(endpoint)
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 70_000])
+def test_ports_that_are_none(port: int) -> None:
+    with pytest.raises(ConfigError, match="--port is out of range"):
+        Endpoint(port=port)
 
 
 @pytest.mark.parametrize(

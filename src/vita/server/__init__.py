@@ -13,6 +13,8 @@ replies.py        the queue, and replies being written in threads
 stops.py          stop sequences in a text that comes in pieces
 leaving.py        ends the work for a client that has gone
 chat.py           /v1/chat/completions
+chat_reply.py     one reply on its way to a client
+transcripts.py    what spoken replies said, by the id of their sound
 speaking.py       voices and audio formats
 speech.py         /v1/audio/speech
 metrics.py        Prometheus

@@ -6,13 +6,15 @@ Path of a question: here -> `replies.Desk` -> (worker thread) `conversation` -> 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncGenerator, Callable
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from vita.engine.protocol import Engine, Reply, Sampling
-from vita.server.chat_reply import OutgoingReply, Speech
+from vita.errors import VitaError
+from vita.server.chat_reply import OutgoingReply, ReplySound
 from vita.server.chat_request import AudioOptions, ChatRequest
 from vita.server.chat_response import ChatChunk, ChatCompletion
 from vita.server.conversation import ConversationReader
@@ -24,6 +26,8 @@ from vita.server.replies import Desk
 from vita.server.settings import ServerSettings
 from vita.server.speaking import Speaker, check_format
 from vita.server.transcripts import Transcripts
+
+_logger = logging.getLogger("vita.server")
 
 
 class Chat:
@@ -53,7 +57,7 @@ class Chat:
         """One request. Raises ApiError and VitaError as long as nothing has been sent."""
         check_other_fields(body.model_extra or {})
         check_model(body.model, self._settings)
-        spoken = self._speech(body)
+        spoken = self._sound(body)
         sampling = self._sampling(body)
         async with until_client_leaves(request.receive):
             running = await self._desk.begin(self._opener(body, sampling))
@@ -89,7 +93,7 @@ class Chat:
             state=body.vita.state if body.vita else "auto",
         )
 
-    def _speech(self, body: ChatRequest) -> Speech | None:
+    def _sound(self, body: ChatRequest) -> ReplySound | None:
         """How the reply is to be spoken, if it is."""
         if not body.speaks:
             return None
@@ -97,7 +101,7 @@ class Chat:
             raise ApiError(400, "a spoken reply needs audio: {voice, format}", param="audio")
         options: AudioOptions = body.audio
         check_format(options.format, streamed=bool(body.stream), param="audio.format")
-        return Speech(
+        return ReplySound(
             self._speaker, self._speaker.voice(options.voice, param="audio.voice"), options, self._transcripts
         )
 
@@ -109,12 +113,14 @@ def check_model(name: str, settings: ServerSettings) -> None:
         raise ApiError(404, message, param="model", code="model_not_found")
 
 
-async def _events(reply: OutgoingReply, spoken: Speech | None) -> AsyncGenerator[bytes, None]:
+async def _events(reply: OutgoingReply, spoken: ReplySound | None) -> AsyncGenerator[bytes, None]:
     """Server-sent events; one with an error for what goes wrong on the way."""
     try:
         async for chunk in reply.chunks(spoken):
             yield _event(chunk)
-    except Exception as error:  # the status has been sent: the stream has to tell
+    except Exception as error:  # the edge of a connection: its status has been sent, so the stream has to tell
+        if not isinstance(error, (ApiError, VitaError)):
+            _logger.exception("stream failed")
         yield f"data: {json.dumps(as_api_error(error).content())}\n\n".encode()
         return
     yield b"data: [DONE]\n\n"

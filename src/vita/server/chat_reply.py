@@ -70,7 +70,7 @@ class OutgoingReply:
         reason = "length" if result.ending == "length" and not self._cutter.hit else "stop"
         return reason, UsageReport.of(result.usage)
 
-    async def whole(self, spoken: Speech | None) -> ChatCompletion:
+    async def whole(self, spoken: ReplySound | None) -> ChatCompletion:
         """All of it as one object."""
         text = "".join([piece async for piece in self.pieces()])
         reason, usage = await self.finish()
@@ -80,7 +80,7 @@ class OutgoingReply:
         choice = Choice(message=message, finish_reason=reason)
         return ChatCompletion(id=self._id, created=self._created, model=self._model, choices=[choice], usage=usage)
 
-    async def chunks(self, spoken: Speech | None) -> AsyncIterator[ChatChunk]:
+    async def chunks(self, spoken: ReplySound | None) -> AsyncIterator[ChatChunk]:
         """All of it in chunks; the first has no text yet."""
         yield self._chunk(Delta(role="assistant", content="" if spoken is None else None, vita=self.judgement))
         if spoken is None:
@@ -99,7 +99,7 @@ class OutgoingReply:
         return ChatChunk(id=self._id, created=self._created, model=self._model, choices=[choice])
 
 
-class Speech:
+class ReplySound:
     """The sound of one reply, as a file or in pieces.
 
     Args:

@@ -69,7 +69,9 @@ class ApiError(Exception):
     @property
     def kind(self) -> str:
         """OpenAI's type of error."""
-        return "rate_limit_error" if self.status == 429 else error_kind(self.status)
+        if self.status == 429:
+            return "rate_limit_error"
+        return "server_error" if self.status >= 500 else "invalid_request_error"
 
     def reply(self) -> JSONResponse:
         """As it is sent."""
@@ -79,14 +81,6 @@ class ApiError(Exception):
         """The body; also an event of a stream that has begun."""
         body = ErrorBody(message=str(self), type=self.kind, param=self.param, code=self.code)
         return ErrorReply(error=body).model_dump()
-
-
-_TAGS = {"system", "developer", "user", "assistant", "text", "image_url", "video_url", "input_audio"}
-
-
-def error_kind(status: int) -> str:
-    """OpenAI's type of error for a status that says no more."""
-    return "server_error" if status >= 500 else "invalid_request_error"
 
 
 def as_api_error(error: Exception) -> ApiError:
@@ -121,6 +115,9 @@ def add_error_handlers(app: FastAPI) -> None:
         messages = {404: f"there is no {path} here", 405: f"{request.method} is not for {path}"}
         message = messages.get(error.status_code, str(error.detail))
         return ApiError(error.status_code, message, headers=error.headers).reply()
+
+
+_TAGS = {"system", "developer", "user", "assistant", "text", "image_url", "video_url", "input_audio"}
 
 
 def _param(place: tuple[int | str, ...]) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-import urllib.parse
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
@@ -60,7 +59,7 @@ class Gate:
         raise ApiError(403, "this name of the server is not known; use its address, or start it with --api-key")
 
     def _check_origin(self, origin: str | None, host: str) -> None:
-        if origin is not None and urllib.parse.urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
             raise ApiError(403, "pages of another origin may not use this server")
 
 

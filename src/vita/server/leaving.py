@@ -41,7 +41,9 @@ class LiveStream(Response):
         close: called at the end, however it comes.
     """
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], *, media_type: str, close: Callable[[], None]) -> None:
+    def __init__(
+        self, pieces: AsyncGenerator[bytes, None], *, media_type: str, close: Callable[[], None] | None = None
+    ) -> None:
         self.status_code, self.background = 200, None
         self.media_type = media_type
         self._pieces, self._close = pieces, close
@@ -56,6 +58,7 @@ class LiveStream(Response):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._close()
+            if self._close is not None:
+                self._close()
             with anyio.CancelScope(shield=True):
                 await self._pieces.aclose()

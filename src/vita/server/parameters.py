@@ -36,14 +36,16 @@ _WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
 def check_other_fields(fields: Mapping[str, Any]) -> None:
     """Raises ApiError for the first field that would change the reply, or that nobody knows."""
     for name, value in fields.items():
-        if value is None or name in _IGNORED:
+        if value is None or name in _IGNORED or _has_no_effect(name, value):
             continue
-        if name not in _WITHOUT_EFFECT:
-            raise ApiError(
-                400, f"unrecognized request argument: {name[:60]}", param=name[:60], code="unknown_parameter"
-            )
-        if not any(
-            (value == neutral and type(value) is not bool) or value is neutral for neutral in _WITHOUT_EFFECT[name]
-        ):
-            raise ApiError(400, f"{name} is not supported by this model; leave it out", param=name,
-                           code="unsupported_parameter")  # fmt: skip
+        if name in _WITHOUT_EFFECT:
+            message, code = f"{name} is not supported by this model; leave it out", "unsupported_parameter"
+        else:
+            message, code = f"unrecognized request argument: {name[:60]}", "unknown_parameter"
+        raise ApiError(400, message, param=name[:60], code=code)
+
+
+def _has_no_effect(name: str, value: Any) -> bool:
+    """Whether it is one of the values that change nothing; 0 and False are not the same."""
+    neutral = _WITHOUT_EFFECT.get(name, ())
+    return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in neutral)

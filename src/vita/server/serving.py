@@ -40,6 +40,10 @@ class Endpoint:
     certificate_folder: Path = Path("certificates")
     drain_s: int = 30
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:  # the system would take it modulo 65536
+            raise ConfigError("--port is out of range", got=self.port, expected="0 to 65535")
+
     @property
     def is_local(self) -> bool:
         """Whether only this machine reaches it."""
@@ -75,7 +79,7 @@ def listen(endpoint: Endpoint) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         where = f"{endpoint.host} port {endpoint.port}"
         raise ConfigError(f"cannot listen on {where}", got=error, fix="give another --host or --port") from None
     return listening

@@ -7,7 +7,7 @@ and sound different; they do not sound like their namesakes. Any voice of `vita.
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import anyio
 import anyio.to_thread
@@ -72,7 +72,7 @@ class Speaker:
         """A whole file (or bare samples) of what `speak` gave."""
         return await anyio.to_thread.run_sync(encode, samples, audio_format, limiter=self._limiter)
 
-    async def pcm_by_clause(self, voice: Voice, text: str) -> AsyncIterator[bytes]:
+    async def pcm_by_clause(self, voice: Voice, text: str) -> AsyncGenerator[bytes, None]:
         """The text as pcm16 at 24 kHz, clause by clause."""
         splitter = ClauseSplitter()
         for clause in (*splitter.push(text), *splitter.finish()):

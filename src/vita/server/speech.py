@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +11,6 @@ from vita.server.leaving import LiveStream, until_client_leaves
 from vita.server.parameters import check_other_fields
 from vita.server.settings import ServerSettings
 from vita.server.speaking import Speaker, check_format, media_type
-from vita.speech.voices import Voice
 
 _MODELS = frozenset({"espeak", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"})
 """Names of models that stand for the voices that are there, besides the name of the served model."""
@@ -61,13 +58,9 @@ class Speech:
         check_format(audio_format, streamed=False, param="response_format")
         voice = self._speaker.voice(body.voice, speed=body.speed or 1.0)
         if audio_format in ("pcm", "pcm16"):
-            pieces = self._pieces(voice, body.input)
-            return LiveStream(pieces, media_type=media_type(audio_format), close=lambda: None)
+            pieces = self._speaker.pcm_by_clause(voice, body.input)
+            return LiveStream(pieces, media_type=media_type(audio_format))
         async with until_client_leaves(request.receive):
             samples = await self._speaker.speak(voice, body.input)
             return Response(await self._speaker.encode(samples, audio_format), media_type=media_type(audio_format))
         return Response(status_code=499)  # nobody is there to read it
-
-    async def _pieces(self, voice: Voice, text: str) -> AsyncGenerator[bytes, None]:
-        async for pcm in self._speaker.pcm_by_clause(voice, text):
-            yield pcm
