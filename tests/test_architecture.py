@@ -31,9 +31,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine"},
     "train": FOUNDATION | {"media", "chat", "models", "checkpoints", "data", "synth", "speech"},
     "evaluate": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine", "api", "data", "synth", "speech"},
-    "cli": FOUNDATION | {"media", "chat", "api", "checkpoints", "data", "engine", "train", "evaluate", "speech"},
+    "server": FOUNDATION | {"media", "chat", "engine", "speech"},
+    "cli": FOUNDATION
+    | {"media", "chat", "api", "checkpoints", "data", "engine", "train", "evaluate", "speech", "server"},
 }
-NO_TORCH = {"errors", "clock", "tokens", "media", "chat", "speech", "cli"}
+NO_TORCH = {"errors", "clock", "tokens", "media", "chat", "speech", "server", "cli"}
 LIGHT = {"vita", "vita.cli.main", "vita.errors", "vita.tokens", "vita.speech", "vita.speech.espeak_process"}
 
 

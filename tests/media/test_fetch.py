@@ -223,6 +223,16 @@ def test_a_redirect_is_checked_as_well(server: str, monkeypatch: pytest.MonkeyPa
         ("fe80::1%eth0", False),
         ("::ffff:127.0.0.1", False),
         ("2002:7f00:1::", False),
+        ("2002:808:808::", True),
+        ("64:ff9b::808:808", True),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b:1::808:808", False),
+        ("::7f00:1", False),
+        ("::ffff:0:7f00:1", False),
+        ("2001:0:7f00:1::1", False),
+        ("fec0::1", False),
+        ("fd00:ec2::254", False),
+        ("ff0e::1", False),
     ],
 )
 def test_public_addresses(ip: str, public: bool) -> None:

@@ -34,7 +34,10 @@ class Feature:
     extra: str
 
 
-FEATURES = (Feature("development (make check)", ("pytest", "xdist", "hypothesis", "ruff", "pyright"), "dev"),)
+FEATURES = (
+    Feature("serving (vita serve)", ("fastapi", "uvicorn", "prometheus_client", "cryptography"), "serve"),
+    Feature("development (make check)", ("pytest", "xdist", "hypothesis", "ruff", "pyright"), "dev"),
+)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,10 @@ from typing import IO, Any
 
 from vita.errors import MediaError
 
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that is routed on the public internet."""
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 class Guard:
     """What one download may do; makes its connections.
@@ -68,9 +72,15 @@ class Guard:
 
 
 def _is_public(ip: str) -> bool:
-    """Whether an address belongs to the public internet."""
+    """Whether an address belongs to the public internet. IPv6 that stands for an IPv4 address is judged as that."""
     address = ipaddress.ip_address(ip.partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is None and address not in _GLOBAL_UNICAST:
+            return False
+        address = inner or address
     return address.is_global and not address.is_multicast
 
 

@@ -1,0 +1,73 @@
+"""`vita serve`: a model behind OpenAI's interfaces, for every client that exists already."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from vita.cli.model_options import add_model_options
+from vita.errors import DependencyError
+
+SUMMARY = "serve a model to every client of OpenAI's interfaces"
+USAGE = "[options]"
+_MODULES = ("fastapi", "uvicorn", "prometheus_client", "cryptography")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    add_model_options(parser.add_argument_group("the model"))
+    where = parser.add_argument_group("where")
+    where.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
+    )
+    where.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000; 0: a free one)")
+    where.add_argument(
+        "--tls", metavar="self-signed|CERT,KEY", help="serve https: with a certificate made here, or yours"
+    )
+    who = parser.add_argument_group("who, and how many")
+    who.add_argument("--api-key", metavar="KEY", action="append", default=[],
+                     help="clients need this key; repeatable (also read from VITA_API_KEY)")  # fmt: skip
+    who.add_argument("--max-sessions", metavar="N", type=int, default=4, help="replies at a time (default: 4)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise DependencyError(f"serving needs {', '.join(missing)}", fix="pip install 'vita-omni[serve]'")
+    from vita.server.serving import Endpoint, listen, serve
+    from vita.server.settings import ServerSettings
+
+    keys = [*arguments.api_key, *filter(None, [os.environ.get("VITA_API_KEY")])]
+    settings = ServerSettings(
+        model_name=arguments.model if "/" not in arguments.model else Path(arguments.model).name,
+        api_keys=tuple(keys),
+        host_names=(arguments.host,),
+        max_sessions=arguments.max_sessions,
+    )
+    folder = Path.home() / ".cache" / "vita" / "tls"
+    endpoint = Endpoint(host=arguments.host, port=arguments.port, tls=arguments.tls, certificate_folder=folder)
+    endpoint.certificate()
+    listening = listen(endpoint)
+
+    from vita.api import load
+    from vita.server.app import create_app
+
+    assistant = load(arguments.model, device=arguments.device, dtype=arguments.dtype)
+    app = create_app(assistant.engine, settings)
+    if not keys and not endpoint.is_local:
+        print("vita: warning: other machines can use this server without a key; give --api-key", file=sys.stderr)
+    serve(app, endpoint, listening, banner=_banner(settings.model_name, endpoint.tls))
+    return 0
+
+
+def _banner(model: str, tls: str | None) -> str:
+    lines = [f"serving {model} at {{url}}/v1 (Ctrl-C to stop)"]
+    if tls is None:
+        lines.append("browsers give a microphone only to localhost or https: for other machines add --tls self-signed")
+    elif tls == "self-signed":
+        lines.append("browsers warn of a self-signed certificate once; then they give a microphone")
+    return "\n".join(lines)

@@ -1,0 +1,94 @@
+"""The application: routes, error handlers, middleware around one engine. Made by `serving.py` and by tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from vita import __version__
+from vita.engine.protocol import Engine
+from vita.server.chat import Chat, check_model
+from vita.server.edge import Edge
+from vita.server.failures import ERRORS, add_error_handlers
+from vita.server.gate import Gate
+from vita.server.metrics import Metrics
+from vita.server.replies import Desk
+from vita.server.settings import ServerSettings
+from vita.server.speaking import Speaker
+from vita.server.speech import Speech
+
+
+class ModelCard(BaseModel):
+    """A model that is served."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "vita"
+
+
+class ModelList(BaseModel):
+    """All of them: one."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Health(BaseModel):
+    """That the server is there."""
+
+    status: Literal["ok"] = "ok"
+    version: str = __version__
+
+
+def create_app(engine: Engine, settings: ServerSettings | None = None) -> FastAPI:
+    """The server's ASGI application around `engine`."""
+    settings = settings or ServerSettings()
+    metrics = Metrics()
+    desk = Desk(settings, metrics)
+    speaker = Speaker(metrics, settings.max_sessions)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        desk.close()
+        speaker.close()
+
+    app = FastAPI(title="vita", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    add_error_handlers(app)
+    app.include_router(Chat(engine, settings, desk, speaker).router())
+    app.include_router(Speech(settings, speaker).router())
+    app.include_router(_about(settings, metrics))
+    app.add_middleware(Edge, settings=settings, gate=Gate(settings.api_keys, settings.host_names), metrics=metrics)
+    return app
+
+
+def _about(settings: ServerSettings, metrics: Metrics) -> APIRouter:
+    """What is served, whether it is well, and its numbers."""
+    router = APIRouter()
+    card = ModelCard(id=settings.model_name, created=int(time.time()))
+
+    @router.get("/v1/models", responses=ERRORS)
+    async def list_models() -> ModelList:
+        return ModelList(data=[card])
+
+    @router.get("/v1/models/{model:path}", responses=ERRORS)
+    async def get_model(model: str) -> ModelCard:
+        check_model(model, settings)
+        return card
+
+    @router.get("/health", responses=ERRORS)
+    async def get_health() -> Health:
+        return Health()
+
+    @router.get("/metrics", response_class=Response, responses=ERRORS)
+    async def get_metrics() -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    return router

@@ -1,0 +1,82 @@
+"""What a server may be told. Made by `vita.cli.serve` and by tests; read by the whole room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from vita.errors import ConfigError
+from vita.media import FetchPolicy, MediaLimits
+
+_MIB = 1024**2
+_POSITIVE = (
+    "max_sessions", "max_body_bytes", "body_timeout_s", "send_timeout_s", "max_wait_s", "max_open_requests",
+    "max_media", "max_pixels_together", "max_tokens", "default_tokens", "max_speech_characters",
+)  # fmt: skip
+
+
+def _server_media() -> MediaLimits:
+    return MediaLimits(
+        max_bytes=32 * _MIB,
+        max_download_bytes=32 * _MIB,
+        max_pixels=16_000_000,
+        max_audio_s=300.0,
+        max_video_s=600.0,
+        max_frames=50_000,
+        timeout_s=15.0,
+    )
+
+
+def _server_fetch() -> FetchPolicy:
+    return FetchPolicy(paths=False, private_addresses=False, max_redirects=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Limits and secrets of one server.
+
+    model_name: what clients call the model.
+    api_keys: any of them lets a client in; none: everybody is let in.
+    host_names: names that a `Host` header may hold while there is no key, besides addresses and localhost.
+    max_sessions: replies that are written at once.
+    max_waiting: requests that may wait for their turn; one more is refused with 429.
+    max_wait_s: how long one may wait.
+    max_body_bytes: bytes of a request.
+    body_timeout_s: how long a request may take to arrive.
+    send_timeout_s: how long a client may leave what was sent to it unread.
+    max_open_requests: requests open at once, waiting ones and slow ones included.
+    max_media: pictures, clips and sounds in one request.
+    max_pixels_together: decoded pixels of all of them.
+    max_tokens: ceiling on the tokens of a reply, whatever the client asks for.
+    default_tokens: tokens of a reply where the client asks for no number.
+    max_speech_characters: of one text to be spoken.
+    media: limits on each medium.
+    fetch: what a URL in a request may be; by default no file, and no address that is not public.
+    """
+
+    model_name: str = "pocket"
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    host_names: tuple[str, ...] = ()
+    max_sessions: int = 4
+    max_waiting: int = 16
+    max_wait_s: float = 60.0
+    max_body_bytes: int = 32 * _MIB
+    body_timeout_s: float = 60.0
+    send_timeout_s: float = 60.0
+    max_open_requests: int = 128
+    max_media: int = 16
+    max_pixels_together: int = 160_000_000
+    max_tokens: int = 4096
+    default_tokens: int = 256
+    max_speech_characters: int = 4096
+    media: MediaLimits = field(default_factory=_server_media)
+    fetch: FetchPolicy = field(default_factory=_server_fetch)
+
+    def __post_init__(self) -> None:
+        assert set(_POSITIVE) <= {item.name for item in fields(self)}
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} of the server is not usable", got=getattr(self, name), expected="above 0")
+        if self.max_waiting < 0:
+            raise ConfigError("max_waiting of the server is negative", got=self.max_waiting, expected="0 or more")
+        if any(len(key) < 8 or not key.isascii() or not key.isprintable() or " " in key for key in self.api_keys):
+            raise ConfigError("an API key is not usable", expected="at least 8 ASCII characters without blanks")

@@ -1,0 +1,78 @@
+"""`vita serve`: its options become settings; what is missing is told before a model is loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from vita.cli.main import main
+from vita.engine.scripted import ScriptedEngine
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What was started instead of a server."""
+    import vita.api
+    import vita.server.app
+    import vita.server.serving
+
+    calls: list[dict[str, Any]] = []
+
+    def serve(app: Any, endpoint: Any, listening: Any, *, banner: str) -> None:
+        listening.close()
+        calls.append({"settings": app, "endpoint": endpoint, "banner": banner})
+
+    monkeypatch.delenv("VITA_API_KEY", raising=False)
+    monkeypatch.setattr(vita.api, "load", lambda *args, **options: vita.api.Assistant(ScriptedEngine([])))
+    monkeypatch.setattr(vita.server.app, "create_app", lambda engine, settings: settings)
+    monkeypatch.setattr(vita.server.serving, "serve", serve)
+    return calls
+
+
+def test_options_become_settings(started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITA_API_KEY", "from-outside")
+    assert main(["serve", "--port", "0", "--api-key", "one-good-key", "--max-sessions", "2", "--model", "a/b-c"]) == 0
+    settings = started[0]["settings"]
+    assert (settings.api_keys, settings.max_sessions, settings.model_name) == (
+        ("one-good-key", "from-outside"),
+        2,
+        "b-c",
+    )
+    assert started[0]["banner"].startswith("serving b-c at {url}/v1")
+    assert "--tls self-signed" in started[0]["banner"]
+
+
+def test_an_open_server_without_a_key_is_warned_of(
+    started: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--port", "0", "--host", "0.0.0.0"]) == 0
+    assert "without a key; give --api-key" in capsys.readouterr().err
+    assert main(["serve", "--port", "0"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--tls", "yes"], "--tls is not understood (got yes, expected self-signed, or CERT,KEY)"),
+        (["--max-sessions", "0"], "max_sessions of the server is not usable (got 0, expected above 0)"),
+        (["--api-key", "short"], "an API key is not usable (expected at least 8 ASCII characters without blanks)"),
+    ],
+)
+def test_mistakes(
+    started: list[dict[str, Any]], arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--port", "0", *arguments]) == 2
+    assert capsys.readouterr().err == f"vita: error: {line}\n"
+    assert started == []
+
+
+def test_without_the_extra_it_names_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "fastapi" else real(name))
+    assert main(["serve"]) == 2
+    assert capsys.readouterr().err == "vita: error: serving needs fastapi; pip install 'vita-omni[serve]'\n"
