@@ -244,9 +244,9 @@ def test_conversations_in_turn_are_as_if_alone(engine: LocalEngine) -> None:
     contexts = [engine.open() for _ in sounds]
     assert {id(context._prefix._model) for context in contexts} == {id(engine.model)}, "weights once"
     listenings = [context.listen() for context in contexts]
-    for start in range(0, 20_000, 1000):
+    for start in range(0, 20_000, 4000):
         for listening, sound in zip(listenings, sounds, strict=True):
-            listening.push(sound[start : start + 1000])
+            listening.push(sound[start : start + 4000])
             listening.probe()
     assert {id(listening._sound.tower) for listening in listenings} == {id(engine.model.audio_tower)}
     for listening in listenings:
