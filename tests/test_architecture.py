@@ -26,14 +26,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoints": FOUNDATION | {"media", "chat", "models"},
     "speech": FOUNDATION,
     "engine": FOUNDATION | {"media", "chat", "models"},
+    "duplex": FOUNDATION | {"media", "chat", "engine", "speech"},
     "synth": FOUNDATION | {"media", "chat", "models", "speech"},
     "data": FOUNDATION | {"media", "chat", "models", "synth"},
     "api": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine"},
     "train": FOUNDATION | {"media", "chat", "models", "checkpoints", "data", "synth", "speech"},
     "evaluate": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine", "api", "data", "synth", "speech"},
-    "cli": FOUNDATION | {"media", "chat", "api", "checkpoints", "engine", "train", "evaluate", "speech"},
+    "cli": FOUNDATION | {"media", "chat", "api", "checkpoints", "engine", "train", "evaluate", "speech", "duplex"},
 }
-NO_TORCH = {"errors", "clock", "tokens", "media", "chat", "speech", "cli"}
+NO_TORCH = {"errors", "clock", "tokens", "media", "chat", "speech", "duplex", "cli"}
 LIGHT = {"vita", "vita.cli.main", "vita.errors", "vita.tokens", "vita.speech", "vita.speech.espeak_process"}
 
 
