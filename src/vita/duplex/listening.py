@@ -1,0 +1,126 @@
+"""A spoken turn on its way into the monitor's context: its sound is read while it arrives. Used by `session.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vita.chat.messages import Message, Part
+from vita.duplex.events import ContextName
+from vita.duplex.history import catch_up
+from vita.engine.protocol import Context, Listening, Reply, Sampling
+from vita.errors import VitaError
+from vita.media.audio import SAMPLE_RATE_HZ
+from vita.tokens import State
+
+
+class InputSound:
+    """The last seconds of what the microphone heard; positions count samples from the session's start.
+
+    Args:
+        keep_s: how much is kept.
+    """
+
+    def __init__(self, keep_s: float) -> None:
+        self._keep = int(keep_s * SAMPLE_RATE_HZ)
+        self._chunks: list[np.ndarray] = []
+        self._start = 0
+        self.end = 0
+
+    def add(self, samples: np.ndarray) -> None:
+        """What was heard next."""
+        self._chunks.append(samples)
+        self.end += len(samples)
+        while self.end - self._start - len(self._chunks[0]) >= self._keep:
+            self._start += len(self._chunks.pop(0))
+
+    def between(self, start: int, end: int) -> np.ndarray:
+        """The samples from `start` to before `end`; those that are not kept are left out."""
+        position, found = self._start, [np.zeros(0, np.float32)]
+        for chunk in self._chunks:
+            if position < end and start < position + len(chunk):
+                found.append(chunk[max(0, start - position) : end - position])
+            position += len(chunk)
+        return np.concatenate(found)
+
+
+class Ear:
+    """Reads one turn. Its methods that name a context compute, one at a time.
+
+    Args:
+        turn: the turn's number.
+        name: of the context that reads it.
+        position: where its sound begins, see InputSound.
+
+    message: the user's turn as the context holds it, once it was decided.
+    reply: the reply to it, state first, once it was decided.
+    """
+
+    def __init__(self, turn: int, name: ContextName, position: int) -> None:
+        self.turn, self.name, self.position = turn, name, position
+        self.views: tuple[Part, ...] = ()
+        self.message: Message | None = None
+        self.reply: Reply | None = None
+        self.is_busy = False
+        self.probed_at = -1
+        self._listening: Listening | None = None
+        self._num_before = 0
+        self._has_begun = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the context is listening."""
+        return self._listening is not None
+
+    def begin(self, context: Context, history: Sequence[Message]) -> None:
+        """Bring the context up to date, show it what is to be seen, and listen."""
+        catch_up(context, history)
+        self._num_before, self._has_begun = len(history), True
+        if self.views:
+            context.append(*self.views)
+        self._listening = context.listen()
+
+    def read(self, samples: np.ndarray) -> float:
+        """Read more of the sound; seconds in all."""
+        assert self._listening is not None
+        if len(samples):
+            self._listening.push(samples)
+        self.position += len(samples)
+        return self._listening.seconds
+
+    def probe(self) -> dict[State, float]:
+        """What the turn would be if it ended now."""
+        assert self._listening is not None
+        self.probed_at = self.position
+        return self._listening.probe()
+
+    def decide(self, context: Context, sampling: Sampling) -> Reply:
+        """The turn has ended: its state, and the reply to it."""
+        assert self._listening is not None
+        listening, self._listening = self._listening, None
+        listening.close()
+        self.message = context.messages[-1]
+        self.reply = context.reply(sampling)
+        return self.reply
+
+    def forget(self, context: Context) -> None:
+        """Take the turn out of the context, whatever was read of it."""
+        if self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
+        if self.reply is not None:
+            self.reply.abort()
+            self.reply.result()
+        if self._has_begun and len(context.messages) > self._num_before:
+            context.rewind(self._num_before)
+
+    def let_go(self) -> None:
+        """The session is over; nothing of this turn is to run on."""
+        try:
+            if self._listening is not None:
+                self._listening.cancel()
+        except VitaError:
+            pass  # it had ended by an error of its own
+        if self.reply is not None:
+            self.reply.abort()
