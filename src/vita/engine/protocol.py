@@ -1,4 +1,4 @@
-"""What an engine is: it opens Contexts (conversations that the model has read so far), and a Context gives Replies.
+"""What an engine is: it opens Contexts (conversations that the model has read so far), which listen and give Replies.
 
 Implemented by `local` (PyTorch) and `scripted` (tests); used by `vita.api`, the command line and live conversations.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, Protocol
+
+import numpy as np
 
 from vita.chat.messages import Message, Part
 from vita.chat.state import StateMode
@@ -113,8 +115,46 @@ class Reply(Protocol):
         ...
 
 
+class Listening(Protocol):
+    """A sound of the user's turn that is still arriving. Ends with `close` or `cancel`; then it takes nothing more."""
+
+    @property
+    def seconds(self) -> float:
+        """How much was heard."""
+        ...
+
+    def push(self, samples: np.ndarray) -> None:
+        """Hear more: float samples [num_samples] in [-1, 1], mono, 16 kHz, any number of them; they are read now.
+
+        Raises MediaError for samples of another kind, LimitError for more than the model or the engine can hold: what
+        was heard before stays, and can still be closed or cancelled.
+        """
+        ...
+
+    def probe(self) -> dict[State, float]:
+        """What the turn would be if it ended now; the conversation stays as it is.
+
+        Raises MediaError before 25 ms were heard.
+        """
+        ...
+
+    def close(self) -> None:
+        """The sound has ended: it is a part of the user's turn, which can be answered.
+
+        Raises MediaError if less than 25 ms were heard; the sound is then cancelled.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Forget the sound, as if it had never been heard; nothing happens if it has ended."""
+        ...
+
+
 class Context(Protocol):
-    """A conversation that the model has read so far."""
+    """A conversation that the model has read so far.
+
+    While a reply is being written, and while a sound is listened to, everything but `messages` raises PromptError.
+    """
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -123,6 +163,10 @@ class Context(Protocol):
 
     def append(self, *parts: Part | str | Message) -> None:
         """Add parts to the user's turn, or whole messages, and let the model read them now."""
+        ...
+
+    def listen(self) -> Listening:
+        """Hear a sound of the user's turn while it is still arriving; all before it is read now."""
         ...
 
     def reply(self, sampling: Sampling = GREEDY) -> Reply:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from vita.chat.messages import Message, Part, Text
+import numpy as np
+
+from vita.chat.messages import Audio, Message, Part, Text
 from vita.engine.protocol import GREEDY, Ending, Result, Sampling, Timing, Usage
+from vita.errors import MediaError, PromptError
+from vita.media import SAMPLE_RATE_HZ, check_samples
 from vita.tokens import State
 
 
@@ -22,20 +26,42 @@ Script = Callable[[tuple[Message, ...]], Line]
 """The conversation up to the reply -> the reply."""
 
 
+Hears = Callable[[np.ndarray], Mapping[State, float]]
+"""The samples heard so far -> the probabilities of what the turn would be; a state that is left out has none."""
+ALWAYS_A_QUESTION = ((0.0, {State.SPOKEN_QUERY: 1.0}),)
+SHORTEST_SECONDS = 0.025
+
+
+def by_seconds(timeline: Sequence[tuple[float, Mapping[State, float]]]) -> Hears:
+    """Probabilities by how much was heard: each entry holds from its second on; before the first one, all is noise."""
+
+    def hears(samples: np.ndarray) -> Mapping[State, float]:
+        seconds = len(samples) / SAMPLE_RATE_HZ
+        return next((after for start, after in reversed(timeline) if start <= seconds), {State.NOISE: 1.0})
+
+    return hears
+
+
 class ScriptedEngine:
     """See `vita.engine.protocol.Engine`.
 
     Args:
         script: decides on each reply; or the replies themselves, in order, for all contexts together.
+        hears: decides on each probe of a sound; or the probabilities from some seconds on, see `by_seconds`.
     """
 
-    def __init__(self, script: Script | Sequence[Line]) -> None:
+    def __init__(
+        self,
+        script: Script | Sequence[Line],
+        hears: Hears | Sequence[tuple[float, Mapping[State, float]]] = ALWAYS_A_QUESTION,
+    ) -> None:
         lines = iter(()) if callable(script) else iter(script)
-        self._script: Script = script if callable(script) else lambda messages: next(lines)
+        self.script: Script = script if callable(script) else lambda messages: next(lines)
+        self.hears: Hears = hears if callable(hears) else by_seconds(hears)
 
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> ScriptedContext:
         """See Engine."""
-        return ScriptedContext(self._script, [*([] if system is None else [Message.system(system)]), *messages])
+        return ScriptedContext(self, [*([] if system is None else [Message.system(system)]), *messages])
 
     def batch(self, conversations: Sequence[Sequence[Message]], sampling: Sampling = GREEDY) -> list[Result]:
         """See Engine."""
@@ -46,8 +72,10 @@ class ScriptedEngine:
 class ScriptedContext:
     """See `vita.engine.protocol.Context`."""
 
-    def __init__(self, script: Script, messages: list[Message]) -> None:
-        self._script, self._messages = script, messages
+    def __init__(self, engine: ScriptedEngine, messages: list[Message]) -> None:
+        self._engine, self._messages = engine, messages
+        self._open_reply: ScriptedReply | None = None
+        self._open_listening: ScriptedListening | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -56,6 +84,7 @@ class ScriptedContext:
 
     def append(self, *parts: Part | str | Message) -> None:
         """See Context."""
+        self._check_idle()
         for part in parts:
             if isinstance(part, Message):
                 self._messages.append(part)
@@ -65,21 +94,98 @@ class ScriptedContext:
             else:
                 self._messages.append(Message.user(part))
 
+    def listen(self) -> ScriptedListening:
+        """See Context."""
+        self._check_idle()
+        self._open_listening = ScriptedListening(self._engine.hears, self._end_listening)
+        return self._open_listening
+
     def reply(self, sampling: Sampling = GREEDY) -> ScriptedReply:
         """See Context."""
-        line = self._script(self.messages)
-        return ScriptedReply(line, sampling, self._messages.append)
+        self._check_idle()
+        self._open_reply = ScriptedReply(self._engine.script(self.messages), sampling, self._end_reply)
+        return self._open_reply
 
     def fork(self) -> ScriptedContext:
         """See Context."""
-        return ScriptedContext(self._script, list(self._messages))
+        self._check_idle()
+        return ScriptedContext(self._engine, list(self._messages))
 
     def rewind(self, num_messages: int, *, heard: str | None = None) -> None:
         """See Context."""
+        self._check_idle()
         later = self._messages[num_messages:]
         del self._messages[num_messages:]
         if heard is not None:
             self._messages.append(Message.assistant(heard, later[0].state))
+
+    def _end_reply(self, message: Message) -> None:
+        self._open_reply = None
+        self._messages.append(message)
+
+    def _end_listening(self, samples: np.ndarray | None) -> None:
+        self._open_listening = None
+        if samples is not None:
+            self.append(Audio(samples))
+
+    def _check_idle(self) -> None:
+        if self._open_reply is not None and self._open_reply.is_aborted:
+            self._open_reply.result()
+        if self._open_reply is not None:
+            raise PromptError("a reply is still being written", fix="read it to its end, or abort it")
+        if self._open_listening is not None:
+            raise PromptError("a sound is still being listened to", fix="close or cancel it")
+
+
+class ScriptedListening:
+    """See `vita.engine.protocol.Listening`. Calls `when_done` once, with the samples or, cancelled, with None."""
+
+    def __init__(self, hears: Hears, when_done: Callable[[np.ndarray | None], None]) -> None:
+        self._hears, self._when_done = hears, when_done
+        self._samples = np.zeros(0, np.float32)
+        self._is_open = True
+
+    @property
+    def seconds(self) -> float:
+        """See Listening."""
+        return len(self._samples) / SAMPLE_RATE_HZ
+
+    def push(self, samples: np.ndarray) -> None:
+        """See Listening."""
+        self._check_open()
+        self._samples = np.concatenate([self._samples, check_samples(samples)])
+
+    def probe(self) -> dict[State, float]:
+        """See Listening."""
+        self._check_open()
+        self._check_long_enough()
+        found = self._hears(self._samples)
+        return {state: found.get(state, 0.0) for state in State}
+
+    def close(self) -> None:
+        """See Listening."""
+        self._check_open()
+        try:
+            self._check_long_enough()
+        except MediaError:
+            self.cancel()
+            raise
+        self._is_open = False
+        self._when_done(self._samples)
+
+    def cancel(self) -> None:
+        """See Listening."""
+        if self._is_open:
+            self._is_open = False
+            self._when_done(None)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise PromptError("this sound has ended", fix="listen to a new one")
+
+    def _check_long_enough(self) -> None:
+        if self.seconds < SHORTEST_SECONDS:
+            raise MediaError("sound is too short", got=f"{1000 * self.seconds:.1f} ms", expected="at least 25 ms")
 
 
 class ScriptedReply:
@@ -96,6 +202,11 @@ class ScriptedReply:
     def __iter__(self) -> Iterator[str]:
         """See Reply."""
         return self._pieces
+
+    @property
+    def is_aborted(self) -> bool:
+        """Whether `abort` was called."""
+        return self._aborted
 
     def abort(self) -> None:
         """See Reply."""

@@ -15,7 +15,7 @@ container.py  opening files with FFmpeg
 
 from __future__ import annotations
 
-from vita.media.audio import SAMPLE_RATE_HZ, load_audio, resample_audio
+from vita.media.audio import SAMPLE_RATE_HZ, check_samples, load_audio, resample_audio
 from vita.media.fetch import FetchPolicy
 from vita.media.image import load_image, to_rgb
 from vita.media.limits import MediaLimits
@@ -29,6 +29,7 @@ __all__ = [
     "FetchPolicy",
     "MediaLimits",
     "Source",
+    "check_samples",
     "load_audio",
     "load_image",
     "load_video",

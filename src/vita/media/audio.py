@@ -73,6 +73,24 @@ def resample_audio(
     return sink.finish()
 
 
+def check_samples(samples: np.ndarray) -> np.ndarray:
+    """A piece of sound that is mono at 16 kHz already: float32 [num_samples], none to any number of them.
+
+    Raises MediaError for another shape, for integers, and for NaN or infinite samples.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or samples.dtype.kind != "f":
+        raise MediaError(
+            "a piece of sound is not mono float samples",
+            got=f"{samples.dtype} {list(samples.shape)}",
+            expected="float [num_samples] in [-1, 1], at 16 kHz",
+            fix="convert it with vita.media.resample_audio",
+        )
+    if not np.isfinite(samples).all():
+        raise MediaError("a piece of sound has NaN or infinite samples")
+    return samples.astype(np.float32)
+
+
 class _Mono16k:
     """Collects blocks of any rate and channel count; mixes, resamples, checks and bounds them as they come."""
 
