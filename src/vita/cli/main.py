@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from vita import __version__
-from vita.cli import ask, convert, doctor, evaluate, train
+from vita.cli import ask, convert, doctor, evaluate, live, train
 from vita.cli.parser import Parser, nearest
 from vita.errors import ConfigError, VitaError
 
-COMMANDS: dict[str, ModuleType] = {"ask": ask, "eval": evaluate, "train": train, "convert": convert, "doctor": doctor}
+COMMANDS: dict[str, ModuleType] = {
+    "ask": ask, "live": live, "eval": evaluate, "train": train, "convert": convert, "doctor": doctor,
+}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -59,13 +59,18 @@ class AnswerRun:
         self._has_sounded = False
         self._splitter = ClauseSplitter()
         self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
-        self._player = Player(clock, sink, sample_rate_hz, sound, self._on_words)
+        self._player = Player(clock, sink, sample_rate_hz, sound, self._on_block)
         self._task = asyncio.create_task(self._speak())
 
     @property
     def heard(self) -> str:
         """What was heard so far."""
         return self._player.ledger.heard
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self._task.done() and self._player.task.done()
 
     def set_sound(self, sound: Sound) -> None:
         """Volume or pause."""
@@ -99,6 +104,11 @@ class AnswerRun:
         self._task.cancel()
         return self._player.stop()
 
+    def check(self) -> None:
+        """Raise what ended the speaking, if it was a fault of ours."""
+        if self._task.done() and not self._task.cancelled():
+            self._task.result()
+
     async def gone(self) -> None:
         """Wait until nothing of it runs any more."""
         await asyncio.wait([self._task, self._player.task])
@@ -122,8 +132,8 @@ class AnswerRun:
             samples = soxr.resample(samples, rate_hz, self._rate_hz)
         return spoken_clause(text, np.asarray(samples, np.float32))
 
-    def _on_words(self, at_s: float, words: list[str]) -> None:
-        if not self._has_sounded:
+    def _on_block(self, at_s: float, num_samples: int, words: list[str]) -> None:
+        if num_samples and not self._has_sounded:
             self._has_sounded = True
             self._tell(at_s, "first_audio")
         if words:

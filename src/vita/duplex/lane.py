@@ -14,8 +14,8 @@ class Lane:
     """Runs jobs in the order in which they are submitted, one at a time.
 
     Args:
-        on_error: told of a job's VitaError, with the turn it was about; the lane goes on. Any other exception is a fault
-            of ours: it ends the lane, and `check` and `close` raise it.
+        on_error: told of a job's VitaError, with the turn it was about; the lane goes on. Any other exception is a
+            fault of ours: it ends the lane, and `check` and `close` raise it.
     """
 
     def __init__(self, on_error: Callable[[int, VitaError], None]) -> None:

@@ -19,30 +19,31 @@ class InputSound:
     """The last seconds of what the microphone heard; positions count samples from the session's start.
 
     Args:
-        keep_s: how much is kept.
+        keep_s: how much is kept at least.
     """
 
     def __init__(self, keep_s: float) -> None:
         self._keep = int(keep_s * SAMPLE_RATE_HZ)
-        self._chunks: list[np.ndarray] = []
-        self._start = 0
+        self._buffer = np.zeros(2 * self._keep, np.float32)
+        self._start = 0  # position of the buffer's first sample
         self.end = 0
 
     def add(self, samples: np.ndarray) -> None:
         """What was heard next."""
-        self._chunks.append(samples)
-        self.end += len(samples)
-        while self.end - self._start - len(self._chunks[0]) >= self._keep:
-            self._start += len(self._chunks.pop(0))
+        for first in range(0, len(samples), self._keep):
+            self._add(samples[first : first + self._keep])
 
     def between(self, start: int, end: int) -> np.ndarray:
         """The samples from `start` to before `end`; those that are not kept are left out."""
-        position, found = self._start, [np.zeros(0, np.float32)]
-        for chunk in self._chunks:
-            if position < end and start < position + len(chunk):
-                found.append(chunk[max(0, start - position) : end - position])
-            position += len(chunk)
-        return np.concatenate(found)
+        return self._buffer[max(0, start - self._start) : max(0, end - self._start)].copy()
+
+    def _add(self, samples: np.ndarray) -> None:
+        filled = self.end - self._start
+        if filled + len(samples) > len(self._buffer):
+            self._buffer[: self._keep] = self._buffer[filled - self._keep : filled]
+            self._start, filled = self.end - self._keep, self._keep
+        self._buffer[filled : filled + len(samples)] = samples
+        self.end += len(samples)
 
 
 class Ear:
@@ -63,7 +64,7 @@ class Ear:
         self.message: Message | None = None
         self.reply: Reply | None = None
         self.is_busy = False
-        self.probed_at = -1
+        self._probed: tuple[int, dict[State, float]] = (-1, {})
         self._listening: Listening | None = None
         self._num_before = 0
         self._has_begun = False
@@ -90,10 +91,11 @@ class Ear:
         return self._listening.seconds
 
     def probe(self) -> dict[State, float]:
-        """What the turn would be if it ended now."""
+        """What the turn would be if it ended now; asked once for the same sound."""
         assert self._listening is not None
-        self.probed_at = self.position
-        return self._listening.probe()
+        if self._probed[0] != self.position:
+            self._probed = (self.position, self._listening.probe())
+        return self._probed[1]
 
     def decide(self, context: Context, sampling: Sampling) -> Reply:
         """The turn has ended: its state, and the reply to it."""

@@ -16,6 +16,8 @@ from vita.duplex.ledger import Ledger, SpokenClause
 
 BLOCK_MS = 10
 GAINS: dict[Sound, float] = {"full": 1.0, "low": 0.3, "held": 0.0}
+OnBlock = Callable[[float, int, list[str]], None]
+"""When a block is heard (seconds), its number of samples, and the words whose sound ends in it."""
 
 
 class Sink(Protocol):
@@ -34,14 +36,12 @@ class Player:
         sink: where the sound goes.
         sample_rate_hz: of the sound.
         sound: how it is played at first.
-        on_words: told of every block that is played, with its time and the words whose sound ends in it.
+        on_block: told of every block that is played.
     """
 
-    def __init__(
-        self, clock: Clock, sink: Sink, sample_rate_hz: int, sound: Sound, on_words: Callable[[float, list[str]], None]
-    ) -> None:
+    def __init__(self, clock: Clock, sink: Sink, sample_rate_hz: int, sound: Sound, on_block: OnBlock) -> None:
         self.ledger = Ledger()
-        self._clock, self._sink, self._rate_hz, self._on_words = clock, sink, sample_rate_hz, on_words
+        self._clock, self._sink, self._rate_hz, self._on_block = clock, sink, sample_rate_hz, on_block
         self._sound: Sound = sound
         self._gain = GAINS[sound]
         self._changed = asyncio.Event()
@@ -80,7 +80,7 @@ class Player:
             self._changed.clear()
             if self._sound == "held" or not self.ledger.has_sound:
                 if self._is_complete and not self.ledger.has_sound:
-                    self._on_words(at_s, self.ledger.take(0)[1])
+                    self._on_block(at_s, 0, self.ledger.take(0)[1])
                     return
                 self._gain = 0.0 if self._sound == "held" else self._gain
                 await self._changed.wait()
@@ -95,5 +95,5 @@ class Player:
         gain = GAINS[self._sound]
         self._sink.play(at_s, block * np.linspace(self._gain, gain, len(block), dtype=np.float32))
         self._gain = gain
-        self._on_words(at_s, words)
+        self._on_block(at_s, len(block), words)
         return at_s + len(block) / self._rate_hz

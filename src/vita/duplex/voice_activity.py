@@ -50,7 +50,9 @@ class SileroVoiceActivity:
 class ScriptedVoiceActivity:
     """Says what a function of the window says; by default, that whatever is not silent is speech."""
 
-    def __init__(self, judge: Callable[[np.ndarray], float] = lambda window: float(np.abs(window).max() > 1e-3)) -> None:
+    def __init__(
+        self, judge: Callable[[np.ndarray], float] = lambda window: float(np.abs(window).max() > 1e-3)
+    ) -> None:
         self._judge = judge
 
     def probability(self, window: np.ndarray) -> float:
