@@ -103,7 +103,7 @@ class Show:
         kinds = {QUESTION: "question", SIDE_TALK: "side talk"}
         return [
             (message.role, *(kinds[kind_of(p.samples)] if isinstance(p, Audio) else p.text for p in message.parts))
-            for message in self.session._history.messages
+            for message in self.session.history
         ]  # type: ignore[return-value]
 
 

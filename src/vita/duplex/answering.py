@@ -79,7 +79,8 @@ class AnswerRun:
     async def write(self, context: Context, reply: Reply) -> None:
         """Write the reply to its end, unless it is cut; either way the context is free afterwards."""
         self._reply, self.state = reply, reply.state
-        self._tell(None, "reply_start", state=reply.state)
+        if not self.is_cut:
+            self._tell(None, "reply_start", state=reply.state)
         pieces = iter(reply)
         while not self.is_cut:
             piece = await self._clock.run("token", lambda: next(pieces, None))

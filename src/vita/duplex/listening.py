@@ -11,39 +11,7 @@ from vita.duplex.events import ContextName
 from vita.duplex.history import catch_up
 from vita.engine.protocol import Context, Listening, Reply, Sampling
 from vita.errors import VitaError
-from vita.media.audio import SAMPLE_RATE_HZ
 from vita.tokens import State
-
-
-class InputSound:
-    """The last seconds of what the microphone heard; positions count samples from the session's start.
-
-    Args:
-        keep_s: how much is kept at least.
-    """
-
-    def __init__(self, keep_s: float) -> None:
-        self._keep = int(keep_s * SAMPLE_RATE_HZ)
-        self._buffer = np.zeros(2 * self._keep, np.float32)
-        self._start = 0  # position of the buffer's first sample
-        self.end = 0
-
-    def add(self, samples: np.ndarray) -> None:
-        """What was heard next."""
-        for first in range(0, len(samples), self._keep):
-            self._add(samples[first : first + self._keep])
-
-    def between(self, start: int, end: int) -> np.ndarray:
-        """The samples from `start` to before `end`; those that are not kept are left out."""
-        return self._buffer[max(0, start - self._start) : max(0, end - self._start)].copy()
-
-    def _add(self, samples: np.ndarray) -> None:
-        filled = self.end - self._start
-        if filled + len(samples) > len(self._buffer):
-            self._buffer[: self._keep] = self._buffer[filled - self._keep : filled]
-            self._start, filled = self.end - self._keep, self._keep
-        self._buffer[filled : filled + len(samples)] = samples
-        self.end += len(samples)
 
 
 class Ear:
@@ -52,7 +20,7 @@ class Ear:
     Args:
         turn: the turn's number.
         name: of the context that reads it.
-        position: where its sound begins, see InputSound.
+        position: where its sound begins, see `microphone.InputSound`.
 
     message: the user's turn as the context holds it, once it was decided.
     reply: the reply to it, state first, once it was decided.

@@ -123,7 +123,7 @@ def step(live: Live, event: Event) -> tuple[Live, Commands]:
     if live.is_over:
         return live, ()
     live, commands = _HANDLERS[type(event)](live, event)
-    sound = _wanted_sound(live)
+    sound = live.sound if live.is_over else _wanted_sound(live)
     if sound != live.sound:
         commands = (*commands, SetSound(sound), Tell("sound", live.answering, fields={"sound": sound}))
     return replace(live, sound=sound), commands
