@@ -39,8 +39,11 @@ def make_tokenizer() -> Any:
     )
 
 
-def make_model(text: str = "qwen2", seed: int = 0) -> tuple[Any, Any]:
-    """A random model of some 100,000 parameters around the language model `text`, and its processor."""
+def make_model(text: str = "qwen2", seed: int = 0, **audio: Any) -> tuple[Any, Any]:
+    """A random model of some 100,000 parameters around the language model `text`, and its processor.
+
+    audio: changes to the audio configuration, which is that of a tower with full attention.
+    """
     import torch
 
     from vita.models.configuration_vita import VitaConfig
@@ -60,7 +63,7 @@ def make_model(text: str = "qwen2", seed: int = 0) -> tuple[Any, Any]:
         },
         audio_config={
             "subsampling_dim": 16, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16,
-            "num_hidden_layers": 1, "position": "rotary", "output_dim": 32,
+            "num_hidden_layers": 1, "position": "rotary", "output_dim": 32, **audio,
         },
         image_token_id=SPECIAL_TOKENS.index("<image>"),
         audio_token_id=SPECIAL_TOKENS.index("<audio>"),

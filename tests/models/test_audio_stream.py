@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.models.tiny_audio import CONNECTORS, TINY, VARIANTS, build
 from vita.errors import ConfigError
 from vita.models.audio_connector import AudioConnector
-from vita.models.audio_stream import AudioStream
+from vita.models.audio_stream import AudioStream, WholeAudio, open_audio_stream
 from vita.models.audio_tower import AudioTower
 from vita.models.filterbank import mel_features, num_frames
 
@@ -115,16 +115,22 @@ def test_ctc_tokens_come_with_their_chunk() -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(num_samples=st.integers(1, 24000), sizes=st.lists(st.integers(0, 6000), max_size=6))
-def test_samples_to_tokens_stream_equals_batch(num_samples: int, sizes: list[int]) -> None:
-    options = {"input_dim": 80, "chunk_size": 4, "left_chunks": 2, "position": "rotary", "connector_type": "ctc"}
-    tower, connector = build(AudioTower, **options), build(AudioConnector, **options)
+@given(
+    num_samples=st.integers(1, 24000),
+    sizes=st.lists(st.integers(0, 6000), max_size=6),
+    chunk_size=st.sampled_from([4, -1]),
+)
+def test_samples_to_tokens_stream_equals_batch(num_samples: int, sizes: list[int], chunk_size: int) -> None:
+    options = {"input_dim": 80, "chunk_size": chunk_size, "left_chunks": 2, "position": "rotary"}
+    tower, connector = build(AudioTower, **options), build(AudioConnector, connector_type="ctc", **options)
     samples = np.random.default_rng(num_samples).normal(0, 0.1, num_samples).astype(np.float32)
-    stream, tokens, start = AudioStream(tower, connector), [], 0
+    stream, tokens, start = open_audio_stream(tower, connector), [], 0
+    assert isinstance(stream, AudioStream if chunk_size > 0 else WholeAudio)
     for size in pieces(num_samples, sizes):
         tokens.append(stream.push(samples[start : start + size]))
         start += size
-    streamed = torch.cat([*tokens, stream.finish()])
+        stream.rest()  # changes nothing
+    streamed = torch.cat([*tokens, stream.rest()])
     if not num_frames(num_samples):
         assert streamed.shape == (0, TINY["output_dim"])
         return

@@ -107,6 +107,19 @@ class Message:
         return cls("assistant", (Text(text),), state)
 
 
+def extended(messages: Sequence[Message], *parts: Part | str | Message) -> list[Message]:
+    """The conversation with more in it: a whole Message is taken as it is; parts join the user's turn that is open."""
+    more = list(messages)
+    for part in parts:
+        if isinstance(part, Message):
+            more.append(part)
+        elif more and more[-1].role == "user":
+            more[-1] = Message("user", (*more[-1].parts, Text(part) if isinstance(part, str) else part))
+        else:
+            more.append(Message.user(part))
+    return more
+
+
 def check_messages(messages: Sequence[Message], *, answering: bool) -> None:
     """Raises PromptError unless the messages are a conversation.
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from vita.chat.state import StateReader
+from vita.chat.state import StateMode, StateReader, StateReading
+from vita.engine.prefix import Prefix
 from vita.engine.protocol import Sampling, Usage
 from vita.models.modeling_vita import VitaForConditionalGeneration
 from vita.models.processing_vita import VitaProcessor
@@ -50,6 +51,15 @@ class ReplyParts:
             image_token_id=config.image_token_id,
             audio_token_id=config.audio_token_id,
         )
+
+    @torch.inference_mode()
+    def read_state(self, prefix: Prefix, logits_V: Tensor, mode: StateMode) -> StateReading:
+        """The state that the model would write after what `prefix` has read; `logits_V` follow that."""
+
+        def score(ids: tuple[int, ...]) -> Tensor:
+            return torch.log_softmax((prefix.peek(ids) if ids else logits_V).float(), dim=-1).cpu()
+
+        return self.state_reader.read(score, mode)  # type: ignore[arg-type]
 
     def usage(self, prompt_ids: Sequence[int], completion_tokens: int) -> Usage:
         """The tokens of a reply to `prompt_ids`."""

@@ -8,14 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-
-from vita.chat.messages import Message, Part, Text
+from vita.chat.messages import Message, Part, extended
 from vita.chat.placement import PLACEHOLDERS
-from vita.chat.state import StateReading
 from vita.engine.batch import answer_batch
+from vita.engine.budget import CacheBudget
 from vita.engine.decoding import ReplyParts
+from vita.engine.listening import LocalListening
 from vita.engine.prefix import Prefix
 from vita.engine.prompt import Prompt, PromptBuilder
 from vita.engine.protocol import GREEDY, Result, Sampling
@@ -31,17 +29,23 @@ class LocalEngine:
     Args:
         model: on its device, in its dtype.
         processor: the model's.
+        max_cached_tokens: at most so many tokens in the KV caches of all contexts together; None for no limit. What
+            goes beyond it raises LimitError. Batches, which keep nothing, do not count.
     """
 
-    def __init__(self, model: VitaForConditionalGeneration, processor: VitaProcessor) -> None:
+    def __init__(
+        self, model: VitaForConditionalGeneration, processor: VitaProcessor, *, max_cached_tokens: int | None = None
+    ) -> None:
         self.model, self.processor = model.eval(), processor
         self.parts = ReplyParts.of(model, processor)
+        self.budget = CacheBudget(max_cached_tokens)
 
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> LocalContext:
         """See Engine. Read with the first turn: which system prompt is used can depend on what is shown first."""
+        self.budget.check(1)
         builder = PromptBuilder(self.processor)
         start = [] if system is None else [Message.system(system)]
-        return LocalContext(self, [*start, *messages], builder, Prefix(self.model, builder))
+        return LocalContext(self, [*start, *messages], builder, Prefix(self.model, builder, self.budget))
 
     def batch(self, conversations: Sequence[Sequence[Message]], sampling: Sampling = GREEDY) -> list[Result]:
         """See Engine."""
@@ -54,6 +58,7 @@ class LocalContext:
     def __init__(self, engine: LocalEngine, messages: list[Message], builder: PromptBuilder, prefix: Prefix) -> None:
         self._engine, self._messages, self._builder, self._prefix = engine, messages, builder, prefix
         self._open_reply: LocalReply | None = None
+        self._open_listening: LocalListening | None = None
         self._appended_ms = 0.0
 
     @property
@@ -62,33 +67,41 @@ class LocalContext:
         return tuple(self._messages)
 
     def append(self, *parts: Part | str | Message) -> None:
-        """See Context. A whole Message is taken as it is; parts join the user's turn that is open."""
+        """See Context."""
         self._check_idle()
         started_s = time.perf_counter()
-        messages = list(self._messages)
-        for part in parts:
-            if isinstance(part, Message):
-                messages.append(part)
-            elif messages and messages[-1].role == "user":
-                piece = Text(part) if isinstance(part, str) else part
-                messages[-1] = Message("user", (*messages[-1].parts, piece))
-            else:
-                messages.append(Message.user(part))
+        messages = extended(self._messages, *parts)
         self._prefix.read(self._builder.build(messages, answering=False))
         self._messages = messages
         self._appended_ms += 1000 * (time.perf_counter() - started_s)
+
+    def listen(self) -> LocalListening:
+        """See Context."""
+        self._check_idle()
+        started_s = time.perf_counter()
+        self._open_listening = LocalListening(
+            model=self._engine.model,
+            parts=self._engine.parts,
+            builder=self._builder,
+            prefix=self._prefix,
+            messages=self._messages,
+            when_done=self._note_heard,
+        )
+        self._appended_ms += 1000 * (time.perf_counter() - started_s)
+        return self._open_listening
 
     def reply(self, sampling: Sampling = GREEDY) -> LocalReply:
         """See Context."""
         self._check_idle()
         started_s = time.perf_counter()
         prompt = self._builder.build(self._messages, answering=True)
-        reading = self._read_state(self._prefix.read(prompt), sampling)
+        parts = self._engine.parts
+        reading = parts.read_state(self._prefix, self._prefix.read(prompt), sampling.state)
         prefill_ms = self._appended_ms + 1000 * (time.perf_counter() - started_s)
         self._appended_ms = 0.0
         self._open_reply = LocalReply(
             prefix=self._prefix,
-            parts=self._engine.parts,
+            parts=parts,
             prompt=prompt,
             reading=reading,
             sampling=sampling,
@@ -121,6 +134,13 @@ class LocalContext:
         self._builder.keep_only(prompt.spans)
         self._messages = kept
 
+    def _note_heard(self, messages: list[Message] | None, closing_ms: float) -> None:
+        """A sound has ended: closed, the conversation holds it; cancelled (None), it does not."""
+        self._open_listening = None
+        if messages is not None:
+            self._messages = messages
+            self._appended_ms += closing_ms
+
     def _note_reply(self, reply: LocalReply) -> None:
         """A reply has ended: it becomes a message."""
         self._open_reply = None
@@ -134,10 +154,5 @@ class LocalContext:
             self._open_reply.result()
         if self._open_reply is not None:
             raise PromptError("a reply is still being written", fix="read it to its end, or abort it")
-
-    @torch.inference_mode()
-    def _read_state(self, logits_V: Tensor, sampling: Sampling) -> StateReading:
-        def score(ids: tuple[int, ...]) -> Tensor:
-            return torch.log_softmax((self._prefix.peek(ids) if ids else logits_V).float(), dim=-1).cpu()
-
-        return self._engine.parts.state_reader.read(score, sampling.state)  # type: ignore[arg-type]
+        if self._open_listening is not None:
+            raise PromptError("a sound is still being listened to", fix="close or cancel it")

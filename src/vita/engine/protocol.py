@@ -68,7 +68,8 @@ class Usage:
 class Timing:
     """Milliseconds of one reply.
 
-    prefill_ms: reading what was new in the conversation, media included, until the state was known.
+    prefill_ms: reading what was new in the conversation, media included, until the state was known; of a sound that
+        was listened to, only what was left when it closed.
     first_token_ms: from the call of `reply` to the first text (for noise: to the state).
     total_ms: from the call of `reply` to the end.
     """
@@ -104,6 +105,10 @@ class Reply(Protocol):
 
     def __iter__(self) -> Iterator[str]:
         """The text, in pieces that join to `Result.text`."""
+        ...
+
+    def step(self) -> str | None:
+        """Write one token: what it adds to the text, maybe "". None at the end. For taking turns, see `interleave`."""
         ...
 
     def abort(self) -> None:

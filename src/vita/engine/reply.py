@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from vita.chat.state import StateReading
 from vita.engine.decoding import ReplyParts, TextStream, TokenPicker
@@ -46,10 +47,11 @@ class LocalReply:
         self._started_s, self._prefill_ms, self._when_done = started_s, prefill_ms, when_done
         self._first_token_ms: float | None = None
         self._num_tokens = len(reading.ids)
-        self._aborted = threading.Event()
+        self._is_aborted, self._text_lock = False, threading.Lock()
         self._result: Result | None = None
         self._stream = TextStream(parts.tokenizer, reading.ids)
-        self._pieces = self._write()
+        self._steps = self._write()
+        self._pieces = filter(None, self._steps)
 
     @property
     def text(self) -> str:
@@ -59,28 +61,37 @@ class LocalReply:
     @property
     def is_aborted(self) -> bool:
         """Whether `abort` was called."""
-        return self._aborted.is_set()
+        return self._is_aborted
 
     def __iter__(self) -> Iterator[str]:
         """See Reply."""
         return self._pieces
 
-    def abort(self) -> None:
+    def step(self) -> str | None:
         """See Reply."""
-        self._aborted.set()
+        return next(self._steps, None)
+
+    def abort(self) -> None:
+        """See Reply. Waits for a piece of text that is just being added, at most; `text` stays as it is from then."""
+        with self._text_lock:
+            self._is_aborted = True
 
     def result(self) -> Result:
         """See Reply."""
-        for _ in self._pieces:
+        for _ in self._steps:
             pass
         assert self._result is not None
         return self._result
 
     def _write(self) -> Iterator[str]:
-        """Yields the text; at the end, however it comes, the result is there."""
-        ending: Ending = "noise"
-        if self.state is not State.NOISE:
-            ending = yield from self._decode()
+        """Yields what every token adds to the text; at the end, by an error too, the result is there."""
+        ending: Ending = "aborted"
+        try:
+            ending = "noise" if self.state is State.NOISE else (yield from self._decode())
+        finally:
+            self._finish(ending)
+
+    def _finish(self, ending: Ending) -> None:
         self._note_first()
         assert self._first_token_ms is not None
         timing = Timing(prefill_ms=self._prefill_ms, first_token_ms=self._first_token_ms, total_ms=self._elapsed_ms())
@@ -96,7 +107,7 @@ class LocalReply:
         self._when_done(self)
 
     def _decode(self) -> Iterator[str]:
-        """Yields the text and returns the ending (as a generator does)."""
+        """Yields what every token adds, maybe nothing, and returns the ending (as a generator does)."""
         picker = TokenPicker(self._sampling, self._parts.forbidden_ids)
         ending, ids = "length", self._state_ids
         for _ in range(self._sampling.max_new_tokens):
@@ -108,15 +119,17 @@ class LocalReply:
                 break
             ids = (token,)
             self._num_tokens += 1
-            if not self.is_aborted and (piece := self._stream.push(token)):
-                self._note_first()
-                yield piece
-        if self.is_aborted:
-            return "aborted"
-        if rest := self._stream.finish():
+            yield self._added(partial(self._stream.push, token))
+        yield self._added(self._stream.finish)
+        return "aborted" if self.is_aborted else ending
+
+    def _added(self, add: Callable[[], str]) -> str:
+        """What `add` adds to the text; nothing once the reply was aborted."""
+        with self._text_lock:
+            piece = "" if self.is_aborted else add()
+        if piece:
             self._note_first()
-            yield rest
-        return ending
+        return piece
 
     def _note_first(self) -> None:
         if self._first_token_ms is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vita.chat.messages import Audio, Message, Part, Text
+from vita.chat.messages import Audio, Message, Part, extended
 from vita.engine.protocol import GREEDY, Ending, Result, Sampling, Timing, Usage
 from vita.errors import MediaError, PromptError
 from vita.media import SAMPLE_RATE_HZ, check_samples
@@ -85,14 +85,7 @@ class ScriptedContext:
     def append(self, *parts: Part | str | Message) -> None:
         """See Context."""
         self._check_idle()
-        for part in parts:
-            if isinstance(part, Message):
-                self._messages.append(part)
-            elif self._messages and self._messages[-1].role == "user":
-                piece = Text(part) if isinstance(part, str) else part
-                self._messages[-1] = Message("user", (*self._messages[-1].parts, piece))
-            else:
-                self._messages.append(Message.user(part))
+        self._messages = extended(self._messages, *parts)
 
     def listen(self) -> ScriptedListening:
         """See Context."""
@@ -202,6 +195,10 @@ class ScriptedReply:
     def __iter__(self) -> Iterator[str]:
         """See Reply."""
         return self._pieces
+
+    def step(self) -> str | None:
+        """See Reply."""
+        return next(self._pieces, None)
 
     @property
     def is_aborted(self) -> bool:

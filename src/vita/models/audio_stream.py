@@ -2,13 +2,14 @@
 
 A tower with chunks sees nothing beyond a frame's own chunk, so each chunk is encoded once, when it is complete, over
 the keys and values kept of the chunks before it; the result is that of the chunk-masked batch. `AudioTower` and
-`AudioConnector` offer these steps as methods; `AudioStream` joins them with the filterbank for the engine.
+`AudioConnector` offer these steps as methods; `AudioStream` joins them with the filterbank for the engine, `WholeAudio`
+stands in for it where a tower cannot be streamed.
 Shape legend: T mel frames, F mel bins, L encoder frames, D encoder width, N tokens, H width of the language model.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -168,6 +169,39 @@ class AudioStream:
         hidden_LD = self.tower.push(self._tower, torch.from_numpy(self._mel.push(samples)))
         return self.connector.push(self._connector, hidden_LD)
 
-    def finish(self) -> Tensor:
-        """Ends the sound; gives the tokens that were left [N, H]. A sound under 25 ms gives none at all."""
-        return self.connector.finish(self._connector, self.tower.finish(self._tower))
+    def rest(self) -> Tensor:
+        """The tokens that are left if the sound ends now [N, H]; it can go on. A sound under 25 ms gives none."""
+        tower, connector = replace(self._tower), ConnectorStream(list(self._connector.waiting))
+        return self.connector.finish(connector, self.tower.finish(tower))
+
+
+class WholeAudio:
+    """The same for a tower with full attention: all tokens are left until the sound has ended."""
+
+    def __init__(self, tower: AudioTower, connector: AudioConnector) -> None:
+        self.tower, self.connector = tower, connector
+        self._mel = MelStream(num_bins=tower.config.input_dim)
+        self._features: list[np.ndarray] = []
+
+    def push(self, samples: np.ndarray) -> Tensor:
+        """Takes mono float samples at 16 kHz; gives no tokens, [0, H]."""
+        self._features.append(self._mel.push(samples))
+        return self._no_tokens()
+
+    @torch.no_grad()
+    def rest(self) -> Tensor:
+        """The tokens of the sound so far [N, H]; the whole of it is encoded. A sound under 25 ms gives none."""
+        num_frames = sum(map(len, self._features))
+        if not num_frames:
+            return self._no_tokens()
+        features_BTF = torch.from_numpy(np.concatenate(self._features))[None].to(self.tower.cmvn.mean.device)
+        tokens_BNH, mask_BN = self.connector(*self.tower(features_BTF, torch.tensor([num_frames])))
+        return tokens_BNH[mask_BN]
+
+    def _no_tokens(self) -> Tensor:
+        return self.tower.cmvn.mean.new_zeros(0, self.connector.config.output_dim)
+
+
+def open_audio_stream(tower: AudioTower, connector: AudioConnector) -> AudioStream | WholeAudio:
+    """Chunk by chunk where the tower allows it, else at its end; either way the numbers of the batch."""
+    return (AudioStream if tower.config.streamable else WholeAudio)(tower, connector)
