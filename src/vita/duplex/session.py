@@ -28,6 +28,7 @@ from vita.duplex.voice_activity import VoiceActivity
 from vita.engine.protocol import Engine, Reply
 from vita.errors import VitaError
 from vita.speech.voices import Voice
+from vita.tokens import State
 
 if TYPE_CHECKING:
     import PIL.Image
