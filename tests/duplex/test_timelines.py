@@ -189,7 +189,7 @@ def test_stop_ends_the_answer_and_needs_none(word: str) -> None:
 def test_typed_text_while_somebody_speaks_is_answered_and_then_interrupted_by_them() -> None:
     show = perform(24, (1.0, 4.0, QUESTION), steps=((2.0, lambda session: session.type("How many?")),))
     assert states(show) == [(2, "typed_query"), (1, "spoken_query")]
-    assert [(entry["t"], entry["sound"]) for entry in show.all("sound")][:2] == [(2.0, "low"), (2.016, "held")]
+    assert [(entry["t"], entry["sound"]) for entry in show.all("sound")][:2] == [(2.0, "low"), (2.048, "held")]
     assert show.heard(1) == TEXT
     assert show.history == [("user", "How many?"), ("assistant", ""), ("user", "question"), ("assistant", TEXT)]
 

@@ -49,7 +49,8 @@ class AnswerRun:
         tell: TellAnswer,
         on_end: Callable[[VitaError | None], None],
     ) -> None:
-        self.turn, self.name = turn, name
+        self.turn = turn
+        self.name: ContextName = name
         self.state = State.TYPED_QUERY
         self.message: Message | None = None
         self.prompt_tokens = 0

@@ -23,7 +23,7 @@ from vita.speech.wav import write
 if TYPE_CHECKING:
     from vita.media.video import Clip
 
-FRAME_S = 0.02
+FRAME_S = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
