@@ -35,7 +35,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": FOUNDATION | {"media", "chat", "api", "checkpoints", "engine", "train", "evaluate", "speech", "duplex"},
 }
 NO_TORCH = {"errors", "clock", "tokens", "media", "chat", "speech", "duplex", "cli"}
-LIGHT = {"vita", "vita.cli.main", "vita.errors", "vita.tokens", "vita.clock", "vita.speech", "vita.speech.espeak_process"}
+LIGHT = {
+    "vita", "vita.cli.main", "vita.clock", "vita.errors", "vita.tokens", "vita.speech", "vita.speech.espeak_process",
+}  # fmt: skip
 
 
 def files() -> Iterator[tuple[Path, str, ast.Module]]:

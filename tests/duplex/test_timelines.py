@@ -5,12 +5,19 @@ Voice activity judges windows of 32 ms, so speech from 1.0 s on is voice from th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from tests.duplex.stage import FIXED, NOISE, QUESTION, SIDE_TALK, STORY, Show, perform
+from tests.duplex.stage import FIXED, NOISE, QUESTION, SIDE_TALK, STORY, Show, perform, script
+from vita.chat.messages import Message
 from vita.duplex.options import LiveOptions
 from vita.duplex.session import Session
 from vita.duplex.turns import FixedSilence, Semantic
+from vita.engine.protocol import GREEDY, Result, Sampling
+from vita.engine.scripted import ScriptedContext, ScriptedEngine
 
 ASKED = (1.0, 2.0, QUESTION)
 """A question that ends at 2.0 s; its last window with voice ends at 2.016 s, 500 ms of silence at 2.528 s."""
@@ -235,6 +242,36 @@ def test_leaving_while_a_typed_question_is_answered() -> None:
 
     show = perform(3, steps=((1.0, ask),), cost_s=lambda kind: 5.0 if kind == "decide" else 0.0)
     assert show.all("first_audio") == []
+
+
+def test_a_long_conversation_forgets_its_oldest_turns_and_says_so() -> None:
+    class Counting(ScriptedEngine):
+        """Every message is 10 tokens long."""
+
+        def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> ScriptedContext:
+            return CountingContext(self, list(messages))
+
+    class CountingContext(ScriptedContext):
+        def reply(self, sampling: Sampling = GREEDY) -> Any:
+            reply, tokens = super().reply(sampling), 10 * len(self.messages)
+            finish = reply.result
+
+            def result() -> Result:
+                done = finish()
+                return replace(done, usage=replace(done.usage, prompt_tokens=tokens))
+
+            reply.result = result
+            return reply
+
+    asked = tuple((5.0 * n, lambda session, n=n: session.type(f"Question {n}?")) for n in range(1, 6))
+    options = replace(FIXED, history_tokens=30)
+    show = perform(40, steps=asked, options=options, engine=Counting(script))
+    assert [(entry["turn"], entry["question"]) for entry in show.all("forgotten")] == [
+        (3, "Question 1?"),
+        (4, "Question 2?"),
+        (5, "Question 3?"),
+    ]
+    assert [text for role, text in show.history if role == "user"] == ["Question 4?", "Question 5?"]
 
 
 def test_options_are_the_defaults_of_the_reference_where_it_has_them() -> None:

@@ -123,10 +123,11 @@ async def _converse(
     from vita.duplex.voice_activity import SileroVoiceActivity
     from vita.speech.voices import get_voice
 
-    activity = SileroVoiceActivity()
+    activity, voice = SileroVoiceActivity(), get_voice()
+    voice.speak("a 一")  # its processes start now, not with the first answer
     clock: Clock = VirtualClock() if is_virtual else RealClock()
     try:
-        session = Session(engine, get_voice(), activity, clock=clock, sink=timeline, on_event=log, options=options)
+        session = Session(engine, voice, activity, clock=clock, sink=timeline, on_event=log, options=options)
         async with session:
             return await play_in(session, clock, recording)
     finally:

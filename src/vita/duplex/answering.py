@@ -92,8 +92,9 @@ class AnswerRun:
         if self.is_cut:
             reply.abort()
         result: Result = await self._clock.run("token", reply.result)
+        self.prompt_tokens = result.usage.prompt_tokens
         if not self.is_cut:
-            self.message, self.prompt_tokens = context.messages[-1], result.usage.prompt_tokens
+            self.message = context.messages[-1]
             self._tell(None, "reply_end", text=result.text, ending=result.ending)
             for clause in [*self._splitter.finish(), None]:
                 self._clauses.put_nowait(clause)

@@ -101,19 +101,18 @@ async def play_in(session: Session, clock: Clock, recording: Recording, *, longe
 
     Args:
         session: listens.
-        clock: the session's.
+        clock: the session's; the recording begins at its start.
         recording: what it hears and sees.
         longest_answer_s: after the recording, wait no longer than this.
     """
     frame = int(FRAME_S * SAMPLE_RATE_HZ)
-    start_s = clock.now_s()
     position = 0
     pictures = list(zip(recording.clip.times_s, recording.clip.frames, strict=True)) if recording.clip else []
     while position < len(recording.samples) or not session.is_idle:
         now_s = (position + frame) / SAMPLE_RATE_HZ
         if now_s > recording.seconds + longest_answer_s:
             break
-        await clock.sleep_until(start_s + now_s)
+        await clock.sleep_until(now_s)
         while pictures and pictures[0][0] <= now_s:
             session.look(pictures.pop(0)[1])
         heard = recording.samples[position : position + frame]

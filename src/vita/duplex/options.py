@@ -22,7 +22,8 @@ class LiveOptions:
     chunk_ms: the monitor reads sound in pieces of this length.
     trailing_ms: so much of the silence after a turn's last voice is read with it.
     video_s, max_frames: the frames of the last `video_s` seconds, at most so many, are the video of a turn.
-    history_tokens: when a prompt was longer, the oldest turn is forgotten; None keeps all.
+    history_tokens: when a prompt was longer, the oldest turn is forgotten; None keeps all. Leave room for a question
+        and its answer in the model's context.
     """
 
     system: str | None = None
@@ -35,7 +36,7 @@ class LiveOptions:
     trailing_ms: float = 200.0
     video_s: float = 8.0
     max_frames: int = 16
-    history_tokens: int | None = None
+    history_tokens: int | None = 3000
 
     def __post_init__(self) -> None:
         if not 8_000 <= self.sample_rate_hz <= 48_000:

@@ -73,12 +73,11 @@ class Session:
             happen=self._happen, live=lambda: self._live, said=self._said,
         )  # fmt: skip
         self._run: AnswerRun | None = None
+        self._prompt_tokens = 0  # of the last answer that was written
         self._runs: list[AnswerRun] = []  # those of which something may still run
 
     async def __aenter__(self) -> Session:
         self._contexts.start(lambda turn, error: self._happen(ev.Failed(turn, str(error))))
-        for sample in ("a", "一"):  # the voice's processes start now, not with the first answer
-            await self._clock.run("warm", lambda text=sample: self._voice.speak(text))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -181,6 +180,7 @@ class Session:
     async def _write(self, run: AnswerRun, reply: Reply) -> None:
         try:
             await run.write(self._contexts[run.name], reply)
+            self._prompt_tokens = run.prompt_tokens
         finally:
             self._contexts.free(run.name)
 
@@ -218,7 +218,7 @@ class Session:
         """The answer is over: what of it was heard belongs to the history."""
         self._run = None
         self._contexts.history.add(message)
-        forgotten = self._contexts.history.forget_oldest(run.prompt_tokens)
+        forgotten = self._contexts.history.forget_oldest(self._prompt_tokens)
         if forgotten is not None:
             self._tell(ev.Tell("forgotten", run.turn, fields={"question": forgotten.text or "(spoken)"}))
 
