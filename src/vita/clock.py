@@ -30,7 +30,9 @@ class Clock(Protocol):
         ...
 
     async def run(self, kind: str, work: Callable[[], T]) -> T:
-        """The result of `work`, which computes; the event loop is not held up."""
+        """The result of `work`, which computes; the event loop is not held up. Models are used by one thread at a time:
+        only work of the kind "speak" runs beside the rest.
+        """
         ...
 
     def close(self) -> None:
@@ -42,13 +44,15 @@ class RealClock:
     """The machine's clock; made inside the running event loop, and starts there.
 
     Args:
-        num_threads: how much work runs at once.
+        models: does the work on models; sessions on one engine share one, of one thread. None makes it.
     """
 
-    def __init__(self, num_threads: int = 4) -> None:
+    def __init__(self, models: ThreadPoolExecutor | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._start_s = self._loop.time()
-        self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="vita-live")
+        self._models = models or ThreadPoolExecutor(1, thread_name_prefix="vita-live-model")
+        self._voice = ThreadPoolExecutor(1, thread_name_prefix="vita-live-voice")
+        self._own = [self._voice] if models else [self._voice, self._models]
 
     def now_s(self) -> float:
         """See Clock."""
@@ -59,12 +63,13 @@ class RealClock:
         await asyncio.sleep(max(0.0, when_s - self.now_s()))
 
     async def run(self, kind: str, work: Callable[[], T]) -> T:
-        """See Clock. The kind makes no difference."""
-        return await self._loop.run_in_executor(self._threads, work)
+        """See Clock."""
+        return await self._loop.run_in_executor(self._voice if kind == "speak" else self._models, work)
 
     def close(self) -> None:
         """See Clock."""
-        self._threads.shutdown()
+        for threads in self._own:
+            threads.shutdown()
 
 
 class VirtualClock:

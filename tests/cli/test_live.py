@@ -17,8 +17,9 @@ import vita.speech.voices as voices
 from tests.duplex.stage import QUESTION, SIDE_TALK, STORY, WordsVoice, hears, script
 from vita.api import Assistant
 from vita.cli.main import main
-from vita.engine.scripted import ScriptedEngine
+from vita.engine.scripted import Line, ScriptedEngine
 from vita.speech import write_wav
+from vita.tokens import State
 
 
 @pytest.fixture
@@ -67,6 +68,18 @@ def test_the_camera_is_seen(folder: Path) -> None:
     code, events = live(folder, "--speed", "max", "--video", str(folder / "film.gif"))
     assert code == 0
     assert [event["state"] for event in events if event["event"] == "state"] == ["spoken_query", "noise"]
+
+
+def test_at_its_own_pace(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = np.zeros(12_000, np.float32)
+    sound[1_600:8_000] = QUESTION
+    write_wav(folder / "in.wav", sound * 1.001, 16_000)
+    engine = ScriptedEngine([Line(State.SPOKEN_QUERY, ("yes",))])
+    monkeypatch.setattr(vita.api, "load", lambda *args, **options: Assistant(engine))
+    code, events = live(folder, "--speed", "real", "--stop", "silence", "--silence-ms", "200")
+    assert code == 0
+    times_s = {event["event"]: event["t"] for event in events}
+    assert 0.7 <= times_s["speech_end"] <= times_s["first_audio"] <= times_s["playback_end"] - 0.9
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,3 @@ def test_a_long_conversation_forgets_its_oldest_turns_and_says_so() -> None:
         (5, "Question 3?"),
     ]
     assert [text for role, text in show.history if role == "user"] == ["Question 4?", "Question 5?"]
-
-
-def test_options_are_the_defaults_of_the_reference_where_it_has_them() -> None:
-    assert FIXED.stop == FixedSilence(silence_ms=500, max_turn_s=30)

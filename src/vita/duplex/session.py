@@ -168,7 +168,11 @@ class Session:
 
         async def answer() -> None:
             self._contexts.take(command.context)
-            reply = await self._contexts.run("decide", read)
+            try:
+                reply = await self._contexts.run("decide", read)
+            except VitaError:
+                self._contexts.free(command.context)
+                raise
             fields = {"state": reply.state, "probabilities": reply.probabilities}
             if not run.is_cut:
                 self._tell(ev.Tell("state", command.turn, "generator", command.context, fields))
