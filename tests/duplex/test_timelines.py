@@ -185,7 +185,7 @@ def test_a_click_is_no_turn() -> None:
     assert [entry["sound"] for entry in show.all("sound")] == ["low", "full"]
 
 
-@pytest.mark.parametrize("word", ["stop", " Stop ", "停"])
+@pytest.mark.parametrize("word", ["stop", " Stop! ", "停。"])
 def test_stop_ends_the_answer_and_needs_none(word: str) -> None:
     show = perform(14, ASKED, steps=((5.0, lambda session: session.type(word)),))
     assert show.times("interrupted") == [5.0]

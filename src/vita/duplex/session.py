@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 LiveEvent = dict[str, Any]
 """As in EVENTS.jsonl: t (seconds of input), turn, event, role, context, and what belongs to the event."""
-STOP_WORDS = frozenset({"stop", "stop it", "stop!", "停", "停下", "停！", "别说了"})
+STOP_WORDS = frozenset({"stop", "stop it", "停", "停下", "别说了"})
 
 
 class Session:
@@ -109,7 +109,7 @@ class Session:
 
     def type(self, text: str) -> None:
         """The user has sent text: "stop" ends the answer, anything else is a question."""
-        if text.strip().lower() in STOP_WORDS:
+        if text.strip(" \n.!?。！？").lower() in STOP_WORDS:
             self.stop()
         elif text.strip():
             self._happen(ev.Typed(text))
