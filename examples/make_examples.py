@@ -31,6 +31,14 @@ SPEECH = {
     "side_talk_en": ("en-us+f1", "mum, dinner is ready"),
     "side_talk_zh": ("cmn+m3", "喂，我在开车呢"),
 }
+CONVERSATION_S = 21.0
+CONVERSATION = (
+    (1.0, "en-us+m7", "How many legs does a spider have?"),
+    (6.5, "en-gb+Alicia", "I told him that the train was late again yesterday."),
+    (12.0, "en-us+m7", "Tell me a story."),
+    (16.5, "en-us+m7", "What is the capital of France?"),
+)
+"""When somebody begins to speak (seconds), the voice, and the words: a question, side talk, a story talked over."""
 SHAPES = (
     Thing(shape="circle", colour="red", x=0.2, y=0.22, size=0.3),
     Thing(shape="square", colour="green", x=0.2, y=0.8, size=0.3),
@@ -75,12 +83,23 @@ def write_sounds() -> None:
     write_wav(FOLDER / "hum.wav", sound("hum", 2.0, rng), SAMPLE_RATE_HZ)
 
 
+def write_conversation() -> None:
+    """What a microphone hears in a live conversation."""
+    room = np.random.default_rng(0).normal(0, 0.0005, int(CONVERSATION_S * SAMPLE_RATE_HZ)).astype(np.float32)
+    for start_s, voice, text in CONVERSATION:
+        speech = say(text, Speaker(engine="espeak", voice=voice, rate_wpm=165))
+        start = int(start_s * SAMPLE_RATE_HZ)
+        room[start : start + len(speech)] += 0.5 * speech / np.abs(speech).max()
+    write_wav(FOLDER / "conversation.wav", room, SAMPLE_RATE_HZ)
+
+
 def main() -> None:
     """Write all files beside this one."""
     for name, scene in PICTURES.items():
         picture(scene).save(FOLDER / name, optimize=True)
     write_clip(FOLDER / "moving.mp4")
     write_sounds()
+    write_conversation()
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoints": FOUNDATION | {"media", "chat", "models"},
     "speech": FOUNDATION,
     "engine": FOUNDATION | {"media", "chat", "models"},
+    "duplex": FOUNDATION | {"media", "chat", "engine", "speech"},
     "synth": FOUNDATION | {"media", "chat", "models", "speech"},
     "data": FOUNDATION | {"media", "chat", "models", "synth"},
     "api": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine"},
@@ -33,10 +34,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluate": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine", "api", "data", "synth", "speech"},
     "server": FOUNDATION | {"media", "chat", "engine", "speech"},
     "cli": FOUNDATION
-    | {"media", "chat", "api", "checkpoints", "data", "engine", "train", "evaluate", "speech", "server"},
+    | {"media", "chat", "api", "checkpoints", "data", "engine", "train", "evaluate", "speech", "duplex", "server"},
 }
-NO_TORCH = {"errors", "clock", "tokens", "media", "chat", "speech", "server", "cli"}
-LIGHT = {"vita", "vita.cli.main", "vita.errors", "vita.tokens", "vita.speech", "vita.speech.espeak_process"}
+NO_TORCH = {"errors", "clock", "tokens", "media", "chat", "speech", "duplex", "server", "cli"}
+LIGHT = {
+    "vita", "vita.cli.main", "vita.clock", "vita.errors", "vita.tokens", "vita.speech", "vita.speech.espeak_process",
+}  # fmt: skip
 
 
 def files() -> Iterator[tuple[Path, str, ast.Module]]:

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from vita import __version__
-from vita.cli import ask, convert, data, doctor, evaluate, serve, train
+from vita.cli import ask, convert, data, doctor, evaluate, live, serve, train
 from vita.cli.parser import Parser, nearest
 from vita.errors import ConfigError, VitaError
 
 COMMANDS: dict[str, ModuleType] = {
     "ask": ask,
+    "live": live,
     "serve": serve,
     "eval": evaluate,
     "train": train,

@@ -1,0 +1,15 @@
+"""One live conversation: it hears everything, answers only questions, and can be interrupted.
+
+events.py     what happens to a conversation, and what is done about it
+machine.py    the conversation itself: (state, event) -> (state, commands); who generates, who monitors
+session.py    drives it with an engine, a voice and a clock; options.py: all settings
+files.py      a session on recordings
+voice_activity.py  is somebody speaking? (Silero VAD)
+turns.py      from voice activity to turns: start and stop strategies
+microphone.py what was heard, and the events that it makes
+monitor.py    the monitor at work; listening.py: a spoken turn on its way into the monitor's context
+answering.py  an answer while it is written, spoken and played
+player.py     plays it block by block; ledger.py: what of it was heard
+contexts.py   the two contexts and their lanes of work (lane.py); history.py: what was really said
+views.py      camera frames and pictures
+"""
