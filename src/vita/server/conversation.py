@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vita.chat.messages import Audio, Image, Message, Part, Text, Video
+from vita.chat.messages import Audio, Image, Message, Part, Text, Video, check_messages
 from vita.errors import LimitError
 from vita.media import load_audio, load_image, load_video
 from vita.server.chat_request import (
@@ -57,7 +57,9 @@ class ConversationReader:
                 parts = self._parts(message)
                 before = turns.pop().parts if turns and turns[-1].role == "user" else ()
                 turns.append(Message("user", (*before, *parts)))
-        return [*([Message.system("\n\n".join(system))] if system else []), *turns]
+        conversation = [*([Message.system("\n\n".join(system))] if system else []), *turns]
+        check_messages(conversation, answering=True)
+        return conversation
 
     def _reply(self, message: AssistantMessage, index: int, turns: Sequence[Message]) -> Message:
         text = _text(message.content)
