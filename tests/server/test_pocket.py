@@ -115,7 +115,7 @@ def test_errors(served: Served) -> None:
 def test_sigterm_ends_it_in_order(served: Served) -> None:
     """The last of this file: it ends the server."""
     served.process.send_signal(signal.SIGTERM)
-    _, log = served.process.communicate(timeout=60)
+    _, log = served.process.communicate(timeout=600)
     assert served.process.returncode == 0
     assert '"status": 200' in log
     assert "Traceback" not in log

@@ -81,16 +81,17 @@ class ConversationReader:
         self._num_media += 1
         if self._num_media > self._settings.max_media:
             raise LimitError("too many media in one request", expected=f"at most {self._settings.max_media}")
-        options = {"limits": self._settings.media, "policy": self._settings.fetch}
+        limits, policy = self._settings.media, self._settings.fetch
         if isinstance(part, AudioPart):
-            return Audio(load_audio(f"data:audio;base64,{part.input_audio.data}", **options))
+            return Audio(load_audio(f"data:audio;base64,{part.input_audio.data}", limits=limits, policy=policy))
         if isinstance(part, ImagePart):
-            image = load_image(part.image_url.url, **options)
+            image = load_image(part.image_url.url, limits=limits, policy=policy)
             self._count_pixels(image.width * image.height)
             return Image(image)
         assert not isinstance(part, TextPart)
-        clip = load_video(part.video_url.url, **options)
-        self._count_pixels(sum(frame.width * frame.height for frame in {id(f): f for f in clip.frames}.values()))
+        clip = load_video(part.video_url.url, limits=limits, policy=policy)
+        frames = {id(frame): frame for frame in clip.frames}.values()  # a short clip holds some of them several times
+        self._count_pixels(sum(frame.width * frame.height for frame in frames))
         return Video(clip)
 
     def _count_pixels(self, num_pixels: int) -> None:
