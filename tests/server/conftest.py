@@ -43,7 +43,9 @@ def answer(messages: tuple[Message, ...]) -> Line:
 class Bench:
     """An application, what its engine was asked, and clients for it in this process."""
 
-    def __init__(self, script: Callable[[tuple[Message, ...]], Line] = answer, **settings: Any) -> None:
+    def __init__(
+        self, script: Callable[[tuple[Message, ...]], Line] = answer, *, engine: Any = None, **settings: Any
+    ) -> None:
         self.asked: Asked = []
 
         def asked(messages: tuple[Message, ...]) -> Line:
@@ -51,7 +53,7 @@ class Bench:
             return script(messages)
 
         self.settings = ServerSettings(**settings)
-        self.app = create_app(ScriptedEngine(asked), self.settings)
+        self.app = create_app(engine or ScriptedEngine(asked), self.settings)
         transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
         self.openai = AsyncOpenAI(

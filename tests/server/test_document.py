@@ -32,7 +32,7 @@ def code(language: str) -> list[str]:
     return [text for kind, text in EXAMPLES if kind == language]
 
 
-@pytest.mark.parametrize(("text", "printed"), zip(code("python"), PRINTED, strict=True))
+@pytest.mark.parametrize(("text", "printed"), list(zip(code("python"), PRINTED, strict=True)))
 def test_python(
     url: str, text: str, printed: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP, headers={"Host": "
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 def test_no_request_makes_the_server_fail(case: Any) -> None:
     response = case.call(headers={"Host": "localhost"})
     assert response.status_code < 500

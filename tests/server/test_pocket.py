@@ -104,6 +104,8 @@ def test_noise_is_not_answered(served: Served) -> None:
 def test_errors(served: Served) -> None:
     with pytest.raises(openai.BadRequestError, match="not public"):
         served.ask([{"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}}, IMAGE])
+    with pytest.raises(openai.BadRequestError, match="<image>"):  # the engine's own error reaches the client
+        served.ask("Look at <image>.")
     with pytest.raises(openai.NotFoundError):
         served.client.chat.completions.create(model="gpt-9", messages=[{"role": "user", "content": "hi"}])
     with pytest.raises(openai.AuthenticationError):
@@ -113,7 +115,7 @@ def test_errors(served: Served) -> None:
 def test_sigterm_ends_it_in_order(served: Served) -> None:
     """The last of this file: it ends the server."""
     served.process.send_signal(signal.SIGTERM)
-    _, log = served.process.communicate(timeout=60)
+    _, log = served.process.communicate(timeout=600)
     assert served.process.returncode == 0
     assert '"status": 200' in log
     assert "Traceback" not in log

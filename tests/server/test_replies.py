@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import pytest
 
 from tests.server.conftest import Bench, on_loopback, until
-from vita.engine import scripted
-from vita.engine.scripted import Line
+from vita.chat.messages import Message
+from vita.engine.protocol import Result, Sampling
+from vita.engine.scripted import Line, ScriptedEngine, ScriptedReply
 from vita.server.metrics import Metrics
 from vita.server.replies import Desk
+from vita.server.settings import ServerSettings
 from vita.tokens import State
 
 pytestmark = pytest.mark.anyio
@@ -24,43 +25,56 @@ HELLO = {"model": "pocket", "messages": [{"role": "user", "content": "hi"}]}
 
 
 class Pen:
-    """Writes a long reply, piece by piece, while it is let to; notes how each ended."""
+    """An engine whose replies are written piece by piece, while it is let to; notes how each ended."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.go = threading.Semaphore(0)
         self.num_begun = 0
         self.endings: list[str] = []
-        real = scripted.ScriptedReply._finish
-
-        def finish(reply: Any, num_written: int) -> None:
-            real(reply, num_written)
-            self.endings.append(reply._result.ending)
-
-        def write(reply: Any) -> Iterator[str]:
-            num_written = 0
-            self.num_begun += 1
-            while not reply._aborted and num_written < 100:
-                if self.go.acquire(timeout=0.01):
-                    num_written += 1
-                    yield "word "
-            reply._finish(num_written)
-
-        monkeypatch.setattr(scripted.ScriptedReply, "_finish", finish)
-        monkeypatch.setattr(scripted.ScriptedReply, "_write", write)
 
     def write(self, num_pieces: int) -> None:
         """Let so many pieces be written."""
         self.go.release(num_pieces)
 
+    def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> Pen:
+        """See Engine; it is its own context."""
+        return self
+
+    def reply(self, sampling: Sampling) -> SlowReply:
+        """See Context: a hundred words."""
+        line = Line(State.TYPED_QUERY, ("word ",) * 100)
+        return SlowReply(self, ScriptedEngine([line]).open(messages=[Message.user("hi")]).reply(sampling))
+
+
+class SlowReply:
+    """See Reply; waits for its pen before each piece."""
+
+    def __init__(self, pen: Pen, written: ScriptedReply) -> None:
+        self._pen, self._written, self._aborted = pen, written, False
+        self.state, self.probabilities = written.state, written.probabilities
+
+    def __iter__(self) -> Iterator[str]:
+        self._pen.num_begun += 1
+        for piece in self._written:
+            while not self._pen.go.acquire(timeout=0.01):
+                if self._aborted:
+                    return
+            yield piece
+
+    def abort(self) -> None:
+        self._aborted = True
+        self._written.abort()
+
+    def result(self) -> Result:
+        result = self._written.result()
+        self._pen.endings.append(result.ending)
+        return result
+
 
 @pytest.fixture
-def pen(monkeypatch: pytest.MonkeyPatch) -> Pen:
+def pen() -> Pen:
     """See Pen."""
-    return Pen(monkeypatch)
-
-
-def script(messages: Any) -> Line:
-    return Line(State.TYPED_QUERY, ("word ",) * 100)
+    return Pen()
 
 
 async def running(bench: Bench, num_running: int, num_waiting: int) -> None:
@@ -74,7 +88,7 @@ async def running(bench: Bench, num_running: int, num_waiting: int) -> None:
 
 
 async def test_a_queue_and_a_polite_refusal(pen: Pen) -> None:
-    bench = Bench(script, max_sessions=2, max_waiting=1)
+    bench = Bench(engine=pen, max_sessions=2, max_waiting=1)
     done: list[int] = []
 
     async def ask() -> None:
@@ -95,7 +109,7 @@ async def test_a_queue_and_a_polite_refusal(pen: Pen) -> None:
 
 
 async def test_nobody_waits_for_ever(pen: Pen) -> None:
-    bench = Bench(script, max_sessions=1, max_wait_s=0.05)
+    bench = Bench(engine=pen, max_sessions=1, max_wait_s=0.05)
     async with anyio.create_task_group() as group:
         group.start_soon(bench.post, HELLO)
         await running(bench, 1, 0)
@@ -104,7 +118,7 @@ async def test_nobody_waits_for_ever(pen: Pen) -> None:
 
 
 async def test_a_stop_sequence_ends_the_writing(pen: Pen) -> None:
-    bench = Bench(script)
+    bench = Bench(engine=pen)
     pen.write(10)
     completion = await bench.ask("hi", stop="word word")
     assert (completion.choices[0].message.content, pen.endings) == ("", ["aborted"])
@@ -113,7 +127,7 @@ async def test_a_stop_sequence_ends_the_writing(pen: Pen) -> None:
 @pytest.fixture
 def address(pen: Pen) -> Iterator[tuple[str, int]]:
     """A server that writes one reply at a time."""
-    with on_loopback(Bench(script, max_sessions=1).app) as url:
+    with on_loopback(Bench(engine=pen, max_sessions=1).app) as url:
         host, port = url.removeprefix("http://").split(":")
         yield host, int(port)
 
@@ -162,7 +176,7 @@ def test_a_client_that_hangs_up_while_it_waits(address: tuple[str, int], pen: Pe
 
 
 def test_replies_end_before_the_server_does(pen: Pen) -> None:
-    with on_loopback(Bench(script).app, timeout_graceful_shutdown=10) as url:
+    with on_loopback(Bench(engine=pen).app, timeout_graceful_shutdown=10) as url:
         host, port = url.removeprefix("http://").split(":")
         connection = socket.create_connection((host, int(port)))
         ask_on(connection)
@@ -173,8 +187,7 @@ def test_replies_end_before_the_server_does(pen: Pen) -> None:
 
 
 async def test_an_opener_that_fails_gives_its_place_back() -> None:
-    bench = Bench(script, max_sessions=1)
-    desk = Desk(bench.settings, Metrics())
+    desk = Desk(ServerSettings(max_sessions=1), Metrics())
     for _ in range(3):
         with pytest.raises(KeyError):
             await desk.begin(lambda check: {}["x"])

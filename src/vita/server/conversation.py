@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from vita.chat.messages import Audio, Image, Message, Part, Text, Video
+from vita.chat.messages import Audio, Image, Message, Part, Text, Video, check_messages
 from vita.errors import LimitError
 from vita.media import load_audio, load_image, load_video
 from vita.server.chat_request import (
@@ -57,7 +57,9 @@ class ConversationReader:
                 parts = self._parts(message)
                 before = turns.pop().parts if turns and turns[-1].role == "user" else ()
                 turns.append(Message("user", (*before, *parts)))
-        return [*([Message.system("\n\n".join(system))] if system else []), *turns]
+        conversation = [*([Message.system("\n\n".join(system))] if system else []), *turns]
+        check_messages(conversation, answering=True)
+        return conversation
 
     def _reply(self, message: AssistantMessage, index: int, turns: Sequence[Message]) -> Message:
         text = _text(message.content)
@@ -79,16 +81,17 @@ class ConversationReader:
         self._num_media += 1
         if self._num_media > self._settings.max_media:
             raise LimitError("too many media in one request", expected=f"at most {self._settings.max_media}")
-        options = {"limits": self._settings.media, "policy": self._settings.fetch}
+        limits, policy = self._settings.media, self._settings.fetch
         if isinstance(part, AudioPart):
-            return Audio(load_audio(f"data:audio;base64,{part.input_audio.data}", **options))
+            return Audio(load_audio(f"data:audio;base64,{part.input_audio.data}", limits=limits, policy=policy))
         if isinstance(part, ImagePart):
-            image = load_image(part.image_url.url, **options)
+            image = load_image(part.image_url.url, limits=limits, policy=policy)
             self._count_pixels(image.width * image.height)
             return Image(image)
         assert not isinstance(part, TextPart)
-        clip = load_video(part.video_url.url, **options)
-        self._count_pixels(sum(frame.width * frame.height for frame in {id(f): f for f in clip.frames}.values()))
+        clip = load_video(part.video_url.url, limits=limits, policy=policy)
+        frames = {id(frame): frame for frame in clip.frames}.values()  # a short clip holds some of them several times
+        self._count_pixels(sum(frame.width * frame.height for frame in frames))
         return Video(clip)
 
     def _count_pixels(self, num_pixels: int) -> None:
