@@ -141,6 +141,9 @@ def test_a_sample_that_cannot_be_read(path: Path, tmp_path: Path, tiny_model: tu
     plan = PaddedPlan(mixture=Mixture(sources_of(tmp_path / "data.jsonl")), batch_size=4)
     with pytest.raises(DataError, match=r"data.jsonl line \d+.*vita data check"):
         next(iter(Batches(plan, tiny_model[1])))
+    with pytest.raises(DataError, match=r"^data\.jsonl line") as raised:
+        next(iter(ResumableLoader(plan, tiny_model[1], workers=1)))
+    assert "Traceback" not in str(raised.value)
     batch = next(iter(Batches(plan, tiny_model[1], leave_out=True)))
     assert len(batch.samples) + len(batch.left_out) == 4
     assert all("does not exist" in line for line in batch.left_out)

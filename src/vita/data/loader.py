@@ -134,7 +134,9 @@ class ResumableLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         batches = Batches(self._plan, self._processor, state=self._state, leave_out=self._leave_out)
-        for batch in DataLoader(batches, batch_size=None, collate_fn=_unchanged, **self._options):
+        for batch in DataLoader(_ErrorsLast(batches), batch_size=None, collate_fn=_unchanged, **self._options):
+            if isinstance(batch, VitaError):
+                raise batch
             self._state = batch.state
             yield batch
 
@@ -147,5 +149,18 @@ class ResumableLoader:
         self._state = state["state"]
 
 
-def _unchanged(batch: Batch) -> Batch:
+class _ErrorsLast(IterableDataset):
+    """Batches, and what stops them as the last item: DataLoader would wrap an error of a worker in its traceback."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Batch | VitaError]:
+        try:
+            yield from self._batches
+        except VitaError as error:
+            yield error
+
+
+def _unchanged(batch: Any) -> Any:
     return batch
