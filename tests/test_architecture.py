@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine"},
     "train": FOUNDATION | {"media", "chat", "models", "checkpoints", "data", "synth", "speech"},
     "evaluate": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine", "api", "data", "synth", "speech"},
-    "cli": FOUNDATION | {"media", "chat", "api", "checkpoints", "engine", "train", "evaluate", "speech"},
+    "cli": FOUNDATION | {"media", "chat", "api", "checkpoints", "data", "engine", "train", "evaluate", "speech"},
 }
 NO_TORCH = {"errors", "clock", "tokens", "media", "chat", "speech", "cli"}
 LIGHT = {"vita", "vita.cli.main", "vita.errors", "vita.tokens", "vita.speech", "vita.speech.espeak_process"}

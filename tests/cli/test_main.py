@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from vita import __version__
-from vita.cli import convert
+from vita.cli import convert, data
 from vita.cli.main import COMMANDS, _overview, build_parser, main
 from vita.errors import VitaError
 
@@ -34,8 +34,19 @@ def test_help_is_the_snapshot(name: str) -> None:
     assert help_text(name) == path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", data.SUBCOMMANDS)
+def test_help_of_a_subcommand_is_the_snapshot(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["data", name, "--help"])
+    path, text = HELP / "data" / f"{name}.txt", capsys.readouterr().out
+    if os.environ.get("UPDATE_HELP"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
 def test_no_snapshot_without_a_command() -> None:
     assert {path.stem for path in HELP.iterdir()} == {"vita", *COMMANDS}
+    assert {path.stem for path in (HELP / "data").iterdir()} == set(data.SUBCOMMANDS)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
@@ -61,6 +72,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["ask", "hi", "--qqq"], "unknown option --qqq; see `vita ask --help`"),
         (["ask", "what", "is", "it"], "too many arguments (got is it); put a text of several words in quotes"),
         (["convert", "a"], "the following arguments are required: DST; see `vita convert --help`"),
+        (["data", "check", "a.json", "--rot", "d"], "unknown option --rot; did you mean --root?"),
         (["train", "a.yaml", "--set", "steps"], "--set needs KEY=VALUE (got steps); for example --set steps=100"),
     ],
 )
@@ -140,7 +152,9 @@ def test_convert_and_train_get_their_arguments(monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["ask", "--nope"], ["ask"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["ask", "--help"], ["ask", "--nope"], ["ask"], ["data", "check", "--help"]]
+)
 def test_help_and_mistakes_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys; from vita.cli.main import main\n"

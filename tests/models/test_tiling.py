@@ -20,6 +20,7 @@ from vita.models.tiling import (
     pad_to_square,
     resize,
     tile_image,
+    tile_pixels,
 )
 
 
@@ -136,3 +137,12 @@ def test_limits_that_make_no_sense(most: int, fewest: int) -> None:
 def test_a_picture_without_pixels(size: tuple[int, int]) -> None:
     with pytest.raises(MediaError, match="without pixels"):
         choose_grid(*size, 12)
+
+
+@pytest.mark.parametrize(
+    ("size", "pad"), [((640, 480), False), ((100, 900), False), ((30, 30), False), ((300, 90), True)]
+)
+def test_tile_pixels_are_those_of_the_tiles_bit_for_bit(size: tuple[int, int], pad: bool) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), dtype=np.uint8))
+    options = {"max_tiles": 6, "tile": 28, "pad": pad}
+    np.testing.assert_array_equal(tile_pixels(image, **options), normalise(tile_image(image, **options)))

@@ -11,20 +11,21 @@ from vita.synth.scenes import random_clip, slot_labels
 from vita.synth.shape_questions import SHAPE_QUESTIONS
 from vita.synth.turns import Turn
 from vita.tokens import IGNORE_LABEL
-from vita.train.curriculum import LESSONS, PRINT_TOO, CurriculumBatches, Lesson, LessonSequences, typed_turn
+from vita.train.curriculum import LESSONS, PRINT_TOO, CurriculumBatches, Lesson, LessonSequences, question_turn
 from vita.train.samples import Sequence_, write_symbolic
 
 
 def test_lessons_fill_the_stage_and_end_with_the_whole_mixture():
     assert sum(lesson.share for lesson in LESSONS) == pytest.approx(1)
-    assert LESSONS[-1].whole > 0.5
+    assert LESSONS[-1].whole > 0
+    assert LESSONS[-1].brief < 0.5 < LESSONS[0].brief
     assert set(LESSONS[0].kinds) < set(LESSONS[1].kinds) | {"sum"} <= set(LESSONS[2].kinds)
 
 
 @pytest.mark.parametrize("kind", PRINT_TOO)
 def test_a_turn_is_of_the_kind_that_was_asked_for(kind):
     rng = random.Random(0)
-    turns = [typed_turn(kind, rng) for _ in range(20)]
+    turns = [question_turn(kind, rng) for _ in range(20)]
     if kind in SHAPE_QUESTIONS:
         assert {turn.kind for turn in turns} == {kind}
         assert all(turn.scene is not None and turn.scene.kind == "shapes" for turn in turns)
@@ -78,5 +79,9 @@ def test_a_lesson_mixes_in_the_whole_world(writer):
     rng = random.Random(0)
     made = [LessonSequences(writer, Lesson(share=1.0, kinds={"sum": 1.0}, whole=0.5))(rng) for _ in range(60)]
     assert 10 < sum(bool(sequence.sounds) for sequence in made) < 50
+    heard = [
+        LessonSequences(writer, Lesson(share=1.0, kinds={"where": 1.0}, spoken=0.5))(rng).sounds for _ in range(60)
+    ]
+    assert 10 < sum(map(bool, heard)) < 50
     only = [LessonSequences(writer, Lesson(share=1.0, kinds={"sum": 1.0}))(rng) for _ in range(20)]
     assert not any(sequence.sounds or sequence.slots for sequence in only)

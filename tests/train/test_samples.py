@@ -118,7 +118,7 @@ def test_spoken_turns_with_real_features_are_written_as_the_processor_writes_the
     spelled = 0
     for index, (item, count) in enumerate(zip(turns, counts, strict=True)):
         sequence = Sequence_()
-        real._write(sequence, item.turn, (0, index), (0, index))
+        real._write(sequence, item.turn, random.Random(0), (0, index), (0, index))
         wave = wave_for(count, pocket)
         ids, places = processed(processor, [asked(item.turn, wave)], prompt=True)
         assert written(sequence)[: len(ids)] == places, item.turn

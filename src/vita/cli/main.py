@@ -1,7 +1,7 @@
 """The `vita` command: finds the command, runs it, and turns mistakes into one line and an exit code.
 
-Exit codes: 0 done, 2 a mistake of the user or of the input (one line on stderr), 130 interrupted; a traceback means a
-fault of ours. The only place that reads argv.
+Exit codes: 0 done, 1 `vita data check` found bad samples, 2 a mistake of the user or of the input (one line on stderr),
+130 interrupted; a traceback means a fault of ours. The only place that reads argv.
 """
 
 from __future__ import annotations
@@ -13,11 +13,18 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from vita import __version__
-from vita.cli import ask, convert, doctor, evaluate, train
+from vita.cli import ask, convert, data, doctor, evaluate, train
 from vita.cli.parser import Parser, nearest
 from vita.errors import ConfigError, VitaError
 
-COMMANDS: dict[str, ModuleType] = {"ask": ask, "eval": evaluate, "train": train, "convert": convert, "doctor": doctor}
+COMMANDS: dict[str, ModuleType] = {
+    "ask": ask,
+    "eval": evaluate,
+    "train": train,
+    "data": data,
+    "convert": convert,
+    "doctor": doctor,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

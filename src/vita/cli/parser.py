@@ -35,8 +35,16 @@ class Parser(argparse.ArgumentParser):
         if option is None:
             return ConfigError("too many arguments", got=" ".join(unknown), fix="put a text of several words in quotes")
         name = option.partition("=")[0]
-        fix = nearest(name, self._option_string_actions) or f"see `{self.prog} --help`"
+        fix = nearest(name, self._all_options()) or f"see `{self.prog} --help`"
         return ConfigError(f"unknown option {name}", fix=fix)
+
+    def _all_options(self) -> list[str]:
+        """Its own options and those of its subcommands."""
+        options = list(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                options += [option for parser in action.choices.values() for option in parser._option_string_actions]
+        return options
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -57,7 +57,7 @@ def build_sample(record: Record, media: dict[str, list[Medium]], processor: Vita
     return Sample(
         input_ids=text.input_ids,
         labels=text.labels,
-        pixel_values=torch.from_numpy(np.concatenate(pixels)) if pixels else None,
+        pixel_values=torch.from_numpy(pixels[0] if len(pixels) == 1 else np.concatenate(pixels)) if pixels else None,
         tile_token_counts=[count for m in encoded for count in m.tile_token_counts] if pixels else None,
         audio_features=[torch.from_numpy(m.audio_features) for m in encoded if m.audio_features is not None],
     )

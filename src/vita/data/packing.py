@@ -5,6 +5,7 @@ Called by the data commands and the training data loader; groups, joined records
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import random
@@ -67,6 +68,30 @@ def greedy_groups(lengths: Sequence[int], limit: int) -> list[list[int]]:
     return groups
 
 
+def packs(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices of items that share a row of `budget` tokens: the longest first, each into the fullest row that it fits.
+
+    Rows come in the order of their first item and so do the items of a row, so that a shuffled order stays one.
+    Raises DataError for an item longer than the budget.
+    """
+    if budget < 1:
+        raise ConfigError("the packing budget is out of range", got=budget, expected="at least 1")
+    rows: list[list[int]] = []
+    room: list[tuple[int, int]] = []  # (tokens left, row), ascending
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if lengths[index] > budget:
+            raise DataError(f"item {index} is longer than a row", got=lengths[index], expected=f"at most {budget}")
+        best = bisect.bisect_left(room, (lengths[index], -1))
+        if best == len(room):
+            rows.append([])
+            left, row = budget, len(rows) - 1
+        else:
+            left, row = room.pop(best)
+        rows[row].append(index)
+        bisect.insort(room, (left - lengths[index], row))
+    return sorted(sorted(row) for row in rows)
+
+
 def join_records(records: Sequence[Record]) -> Record:
     """One record of several, their turns and media end to end."""
     if not records:
@@ -87,6 +112,7 @@ def join_records(records: Sequence[Record]) -> Record:
         audios=_joined(records, "audios"),
         sets=_joined(records, "sets"),
         noise_turns=tuple(noise_turns),
+        spoken=_joined_spoken(records),
     )
 
 
@@ -98,6 +124,12 @@ def histogram(lengths: Sequence[int]) -> dict[str, int]:
     for length in lengths:
         counts[names[sum(length >= edge for edge in HISTOGRAM_EDGES[1:])]] += 1
     return counts
+
+
+def _joined_spoken(records: Sequence[Record]) -> tuple[str, ...]:
+    if not any(record.spoken for record in records):
+        return ()
+    return tuple(name for record in records for name in record.spoken or ("",) * record.num_questions)
 
 
 def _joined(records: Sequence[Record], field: str) -> tuple:

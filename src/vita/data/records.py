@@ -6,10 +6,13 @@ Read by the samples (`sample.py`) and by packing. A record holds text and paths 
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vita.errors import DataError
 
@@ -35,6 +38,7 @@ class Record:
     sets: which data set the media come from: one for all, or one per part.
     noise_turns: indices of the turns that reply to noise (`inserted_id` in the reference).
     end_tag: whether the last reply is learned with its end-of-turn mark.
+    spoken: our own field: for each user turn the path of a sound that says it, "" where there is none; empty for none.
     """
 
     ids: tuple[str, ...]
@@ -45,6 +49,12 @@ class Record:
     sets: tuple[str, ...] = ()
     noise_turns: tuple[int, ...] = ()
     end_tag: bool = True
+    spoken: tuple[str, ...] = ()
+
+    @property
+    def num_questions(self) -> int:
+        """How many turns are the user's."""
+        return sum(turn.role == "user" for turn in self.turns)
 
     @property
     def name(self) -> str:
@@ -71,7 +81,7 @@ class Record:
         for index in noise_turns:
             if not isinstance(index, int) or not 0 <= index < len(turns):
                 raise DataError(f"{where}: inserted_id points at no turn", got=index, expected=f"0 .. {len(turns) - 1}")
-        return cls(
+        record = cls(
             ids=ids,
             turns=tuple(_turn(turn, where) for turn in turns),
             images=_texts(item, "image", where),
@@ -80,7 +90,12 @@ class Record:
             sets=_texts(item, "set", where),
             noise_turns=tuple(noise_turns),
             end_tag=bool(item.get("end_tag", True)),
+            spoken=_texts(item, "spoken", where),
         )
+        if record.spoken and len(record.spoken) != record.num_questions:
+            got, expected = len(record.spoken), f"{record.num_questions}, one for each human turn"
+            raise DataError(f"{where}: spoken has another number of sounds than questions", got=got, expected=expected)
+        return record
 
     def to_json(self) -> dict[str, Any]:
         """The reference's fields; a packed record has lists where a single one has plain values."""
@@ -94,26 +109,79 @@ class Record:
         if self.noise_turns:
             several = len(self.noise_turns) > 1
             item["inserted_id"] = list(self.noise_turns) if several else next(iter(self.noise_turns))
+        if self.spoken:
+            item["spoken"] = list(self.spoken)
         return item if self.end_tag else {**item, "end_tag": False}
 
 
+class RecordFile:
+    """A .json file (one list, the reference's) or a .jsonl file (one object a line), record by record in any order.
+
+    Lines are read when they are asked for; a list is held in memory. It can be sent to other processes.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._items: list[Any] | None = None
+        self._lines = np.empty((0, 2), np.int64)
+        try:
+            if self.path.suffix == ".jsonl":
+                self._lines = _line_offsets(self.path)
+            else:
+                self._items = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read records from {self.path}", got=error) from error
+        if self._items is not None and not isinstance(self._items, list):
+            raise DataError(f"{path} holds no records", got=type(self._items).__name__, expected="a list of objects")
+
+    def __len__(self) -> int:
+        return len(self._lines) if self._items is None else len(self._items)
+
+    def __getitem__(self, index: int) -> Record:
+        """One record. Raises DataError that names the line and the sample."""
+        return Record.from_json(self.item(index), where=self.where(index))
+
+    def where(self, index: int) -> str:
+        """How error messages call the place of a record."""
+        name = self.path.name
+        return f"{name} line {self._lines[index, 0]}" if self._items is None else f"{name} item {index}"
+
+    def item(self, index: int) -> Any:
+        """One record as the file has it. Raises DataError for a line that is no JSON."""
+        if self._items is not None:
+            return self._items[index]
+        try:
+            with self.path.open("rb") as file:  # anew each time: forked processes would share the position of one
+                file.seek(int(self._lines[index, 1]))
+                return json.loads(file.readline())
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read records from {self.path}: {self.where(index)}", got=error) from error
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """(where, item) of every record; in the place of a line that is no JSON stands the DataError that says so."""
+        for index in range(len(self)):
+            try:
+                yield self.where(index), self.item(index)
+            except DataError as error:
+                yield self.where(index), error
+
+
+def _line_offsets(path: Path) -> np.ndarray:
+    """int64 [lines that are not blank, 2]: number from 1, offset in bytes."""
+    found, offset = array("q"), 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                found.extend((number, offset))
+            offset += len(line)
+    return np.array(found, np.int64).reshape(-1, 2)
+
+
 def read_records(path: str | Path) -> Iterator[Record]:
-    """The records of a .json file (one list, the reference's) or of a .jsonl file (one object a line), in order."""
-    path = Path(path)
-    try:
-        with path.open(encoding="utf-8") as file:
-            if path.suffix == ".jsonl":
-                for number, line in enumerate(file, start=1):
-                    if line.strip():
-                        yield Record.from_json(json.loads(line), where=f"{path.name} line {number}")
-                return
-            items = json.load(file)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read records from {path}", got=error) from error
-    if not isinstance(items, list):
-        raise DataError(f"{path} holds no records", got=type(items).__name__, expected="a list of objects")
-    for index, item in enumerate(items):
-        yield Record.from_json(item, where=f"{path.name} item {index}")
+    """The records of a .json or .jsonl file, in order."""
+    file = RecordFile(path)
+    for index in range(len(file)):
+        yield file[index]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,16 +190,48 @@ class MediaFolders:
 
     sets: data set -> folder of its images and videos.
     audio: folder of all sounds.
+    default: folder of whatever has no other; None makes that an error.
     """
 
-    sets: Mapping[str, Path]
+    sets: Mapping[str, Path] = field(default_factory=dict)
     audio: Path | None = None
+    default: Path | None = None
+
+    @classmethod
+    def read(cls, path: str | Path) -> MediaFolders:
+        """From a table in YAML or JSON: `sets: {NAME: FOLDER}`, `audio: FOLDER`, `default: FOLDER`.
+
+        Folders are relative to the table's own. Raises DataError for any other key.
+        """
+        import yaml
+
+        path = Path(path)
+        try:
+            table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise DataError(f"cannot read the folder table {path}", got=error) from error
+        table = {} if table is None else table
+        sets = table.get("sets", {}) if isinstance(table, dict) else None
+        if not isinstance(sets, dict) or set(table) - {"sets", "audio", "default"}:
+            raise DataError(f"{path} is no folder table", expected="the keys sets (name: folder), audio, default")
+        single = {key: path.parent / str(table[key]) for key in ("audio", "default") if table.get(key)}
+        return cls(sets={str(name): path.parent / str(folder) for name, folder in sets.items()}, **single)
+
+    @classmethod
+    def of_file(cls, path: Path, *, root: Path | None = None, table: Path | None = None) -> MediaFolders:
+        """For the records of a file: the folders of a table; else, for all, `root` or the file's own folder."""
+        if table is None:
+            return cls(default=root or path.parent)
+        found = cls.read(table)
+        return found if root is None else replace(found, default=root)
 
     def audio_paths(self, record: Record) -> list[Path]:
         """Path of each sound of a record, in order."""
-        if record.audios and self.audio is None:
-            raise DataError(f"sample {record.name} has sounds but no audio folder is configured")
-        return [Path(self.audio or "") / name for name in record.audios]
+        return self._sounds(record, record.audios)
+
+    def spoken_paths(self, record: Record) -> list[Path]:
+        """Path of each sound that says a question of a record."""
+        return self._sounds(record, tuple(name for name in record.spoken if name))
 
     def image_paths(self, record: Record) -> list[Path]:
         """Path of each picture of a record, in order."""
@@ -141,18 +241,26 @@ class MediaFolders:
         """Path of each video of a record, in order."""
         return self._in_sets(record, record.videos)
 
+    def _sounds(self, record: Record, names: tuple[str, ...]) -> list[Path]:
+        folder = self.audio or self.default
+        if names and folder is None:
+            raise DataError(f"sample {record.name} has sounds but no audio folder is configured")
+        return [Path(folder or "") / name for name in names]
+
     def _in_sets(self, record: Record, names: tuple[str, ...]) -> list[Path]:
         sets = record.sets if len(record.sets) == len(names) else record.sets[:1] * len(names)
-        if names and (not sets or (len(record.sets) != len(names) and len(set(record.sets)) > 1)):
+        is_mixed = len(record.sets) != len(names) and len(set(record.sets)) > 1
+        if names and ((not sets and self.default is None) or is_mixed):
             raise DataError(
                 f"sample {record.name}: its media cannot be told apart by set",
                 got=f"{len(names)} media, sets {list(record.sets)}",
                 expected="one set for all, or one for each",
             )
         unknown = [name for name in sets if name not in self.sets]
-        if unknown:
+        if unknown and self.default is None:
             raise DataError(f"sample {record.name} is of an unknown set", got=unknown[0], expected=sorted(self.sets))
-        return [Path(self.sets[of]) / name for of, name in zip(sets, names, strict=True)]
+        folders = [self.sets.get(name, self.default) for name in sets or [""] * len(names)]
+        return [Path(folder or "") / name for folder, name in zip(folders, names, strict=True)]
 
 
 def _texts(item: dict[str, Any], key: str, where: str) -> tuple[str, ...]:

@@ -103,7 +103,8 @@ class _Mono16k:
                 fix="export it again",
             )
         # The first clip keeps absurd values from overflowing in the filter; the one to [-1, 1] comes after it.
-        mono = np.clip(block, -1e6, 1e6).mean(axis=1, dtype=np.float64).astype(np.float32)
+        block = np.clip(block, -1e6, 1e6)
+        mono = (block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float64)).astype(np.float32)
         self._parts.append(mono if self._resampler is None else self._resampler.resample_chunk(mono))
 
     def finish(self) -> np.ndarray:

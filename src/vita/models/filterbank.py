@@ -1,4 +1,4 @@
-"""Mel filterbank features with Kaldi's conventions: whole clips and streams. No torch.
+"""Mel filterbank features with Kaldi's conventions (its feature-fbank): whole clips and streams. No torch.
 
 80 bins, 25 ms povey window, 10 ms shift, pre-emphasis 0.97, no dither, power spectrum, natural logarithm floored at
 float32 epsilon, waveform scaled by 32768. Called by the processor, the engine's listening stream and the data code.
@@ -7,7 +7,9 @@ Shape legend: T mel frames, F mel bins.
 
 from __future__ import annotations
 
-import kaldi_native_fbank as knf
+from dataclasses import dataclass
+from functools import lru_cache
+
 import numpy as np
 
 from vita.errors import MediaError
@@ -17,6 +19,10 @@ NUM_BINS = 80
 WINDOW_MS = 25
 SHIFT_MS = 10
 WAVEFORM_SCALE = 32768
+PREEMPHASIS = 0.97
+LOW_HZ = 20.0
+_FLOOR = np.finfo(np.float32).eps
+_BLOCK_FRAMES = 256
 
 
 def num_frames(num_samples: int, sample_rate_hz: int = SAMPLE_RATE_HZ) -> int:
@@ -52,30 +58,87 @@ class MelStream:
 
     def __init__(self, *, sample_rate_hz: int = SAMPLE_RATE_HZ, num_bins: int = NUM_BINS) -> None:
         self.sample_rate_hz, self.num_bins = sample_rate_hz, num_bins
-        self._extractor = knf.OnlineFbank(_options(sample_rate_hz, num_bins))
-        self._num_read = 0
+        self._waiting = np.empty(0, np.float32)  # from the first sample of the next frame on
 
     def push(self, samples: np.ndarray) -> np.ndarray:
         """Takes mono float samples [num_samples], any number of them; gives the frames now complete, [T, num_bins]."""
         samples = np.asarray(samples)
         if samples.ndim != 1:
             raise MediaError("sound must have one channel", got=f"shape {samples.shape}", expected="[num_samples]")
-        scaled = samples.astype(np.float32) * WAVEFORM_SCALE
-        self._extractor.accept_waveform(self.sample_rate_hz, scaled.tolist())
-        first, self._num_read = self._num_read, self._extractor.num_frames_ready
-        features_TF = np.empty((self._num_read - first, self.num_bins), np.float32)
-        for row, frame in enumerate(range(first, self._num_read)):
-            features_TF[row] = self._extractor.get_frame(frame)
+        scaled = samples.astype(np.float32) * np.float32(WAVEFORM_SCALE)
+        waiting = np.concatenate([self._waiting, scaled]) if len(self._waiting) else scaled
+        count = num_frames(len(waiting), self.sample_rate_hz)
+        window, shift = self.sample_rate_hz * WINDOW_MS // 1000, self.sample_rate_hz * SHIFT_MS // 1000
+        self._waiting = waiting[count * shift :].copy()
+        features_TF = np.empty((count, self.num_bins), np.float32)
+        if count:
+            frames_TW = np.lib.stride_tricks.sliding_window_view(waiting, window)[::shift]
+            for start in range(0, count, _BLOCK_FRAMES):
+                block = slice(start, min(start + _BLOCK_FRAMES, count))
+                features_TF[block] = _log_mel(frames_TW[block], self.sample_rate_hz, self.num_bins)
         return features_TF
 
 
-def _options(sample_rate_hz: int, num_bins: int) -> knf.FbankOptions:
-    options = knf.FbankOptions()
-    frame = options.frame_opts
-    frame.samp_freq, frame.frame_length_ms, frame.frame_shift_ms = sample_rate_hz, WINDOW_MS, SHIFT_MS
-    frame.dither, frame.preemph_coeff, frame.remove_dc_offset = 0.0, 0.97, True
-    frame.window_type, frame.round_to_power_of_two, frame.snip_edges = "povey", True, True
-    options.mel_opts.num_bins, options.mel_opts.low_freq, options.mel_opts.high_freq = num_bins, 20.0, 0.0
-    options.use_energy, options.energy_floor = False, 0.0
-    options.use_log_fbank, options.use_power = True, True
-    return options
+def _log_mel(frames_TW: np.ndarray, sample_rate_hz: int, num_bins: int) -> np.ndarray:
+    """Log mel energies [T, num_bins] of frames of W samples.
+
+    Every frame's numbers are computed by themselves, in the same order however many frames there are: sums run over
+    whole rows, and no matrix product is used, whose rounding depends on the number of rows.
+    """
+    frames_TW = frames_TW - frames_TW.mean(axis=1, keepdims=True)
+    emphasised_TW = np.empty_like(frames_TW)
+    np.multiply(frames_TW[:, :-1], np.float32(-PREEMPHASIS), out=emphasised_TW[:, 1:])
+    emphasised_TW[:, 1:] += frames_TW[:, 1:]
+    emphasised_TW[:, 0] = frames_TW[:, 0] * np.float32(1 - PREEMPHASIS)
+    emphasised_TW *= _povey_window(frames_TW.shape[1])
+    filters = _mel_filters(sample_rate_hz, num_bins, frames_TW.shape[1])
+    spectrum_TP = np.fft.rfft(emphasised_TW, n=filters.fft_size)[:, filters.used]
+    power_PT = np.ascontiguousarray((spectrum_TP.real**2 + spectrum_TP.imag**2).T, np.float32)
+    energy_FT = np.zeros((num_bins + 2, power_PT.shape[1]), np.float32)
+    energy_FT[filters.intervals + 1] = np.add.reduceat(power_PT * filters.rising, filters.starts, axis=0)
+    energy_FT[filters.intervals] += np.add.reduceat(power_PT * filters.falling, filters.starts, axis=0)
+    return np.log(np.maximum(energy_FT[1:-1], _FLOOR)).T
+
+
+@dataclass(frozen=True)
+class _MelFilters:
+    """Triangular filters, equally spaced in mel: filter k rises over interval k and falls over interval k + 1.
+
+    fft_size: points of the transform.
+    used: the P frequencies that lie inside an interval, a slice of them all.
+    starts: index of the first frequency of each interval that holds any.
+    intervals: the numbers of these intervals.
+    rising, falling: float32 [P, 1], weight of each frequency in the filter that rises and that falls over its interval.
+    """
+
+    fft_size: int
+    used: slice
+    starts: np.ndarray
+    intervals: np.ndarray
+    rising: np.ndarray
+    falling: np.ndarray
+
+
+@lru_cache(maxsize=8)
+def _mel_filters(sample_rate_hz: int, num_bins: int, window: int) -> _MelFilters:
+    fft_size = 1 << (window - 1).bit_length()
+    mels = _mel(np.arange(fft_size // 2) * sample_rate_hz / fft_size)
+    low, high = _mel(np.array([LOW_HZ, sample_rate_hz / 2]))
+    places = (mels - low) / (high - low) * (num_bins + 1)
+    first = int((places > 0).argmax())
+    places = places[first:]
+    numbers = np.floor(places).astype(np.int64)
+    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+    rising = (places - numbers).astype(np.float32)[:, None]
+    used = slice(first, fft_size // 2)
+    return _MelFilters(fft_size, used, starts, numbers[starts], rising, np.float32(1) - rising)
+
+
+def _mel(frequency_hz: np.ndarray) -> np.ndarray:
+    return 1127 * np.log1p(frequency_hz / 700)
+
+
+@lru_cache(maxsize=8)
+def _povey_window(window: int) -> np.ndarray:
+    """Kaldi's window: a Hann window to the power of 0.85, float32."""
+    return ((0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / (window - 1))) ** 0.85).astype(np.float32)

@@ -161,11 +161,12 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             input_ids: int64 [B, T], or None with `inputs_embeds`.
             attention_mask: [B, T], 0 at padding.
             position_ids: int64 [B, T]; counting from 0 in each row by default. They may start anew within a row:
-                samples packed into one row.
+                samples packed into one row, which do not
+                see each other if there is neither an attention_mask nor a cache.
             past_key_values: a cache of transformers.
             inputs_embeds: embeddings [B, T, H] in place of ids and media.
             labels: int64 [B, T], -100 where nothing is learned; shifted by one here.
-            use_cache: return the cache.
+            use_cache: return the cache. Default: as the language model is configured; with labels, do not.
             logits_to_keep: number of last positions, or positions, to compute logits for; 0 for all.
             output_router_logits: for mixtures of experts: return the router's logits and its load balancing loss
                 `aux_loss`; with labels, router_aux_loss_coef times it is added to the loss.
@@ -194,6 +195,8 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if not isinstance(logits_to_keep, int) or logits_to_keep != 0:
             raise ConfigError("logits_to_keep cannot be combined with labels", fix="use skip_logits")
         skip_logits = self.training if skip_logits is None else skip_logits
+        if use_cache is None and past_key_values is None:
+            kwargs["use_cache"] = False  # with a cache, transformers does not look for samples packed into one row
         return self._forward_with_loss(labels, skip_logits, num_items_in_batch, **kwargs)
 
     def _forward_with_loss(

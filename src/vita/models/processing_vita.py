@@ -28,7 +28,7 @@ from vita.chat.template import Template, Turn
 from vita.errors import CheckpointError, ConfigError, LimitError, PromptError
 from vita.models.configuration_vita import VitaConfig
 from vita.models.filterbank import mel_features, num_frames
-from vita.models.tiling import crop_frame, normalise, num_tiles, tile_image
+from vita.models.tiling import crop_frame, normalise, num_tiles, tile_pixels
 
 PROCESSOR_FILE = "processor_config.json"
 
@@ -121,30 +121,44 @@ class VitaProcessor(ProcessorMixin):
 
     def feature_ids(self, medium: Medium) -> list[int]:
         """The ids that stand for a medium in the prompt, one per feature; nothing is computed."""
-        config = self.config
         if isinstance(medium, Image):
-            return [config.image_token_id] * (self._num_tiles(medium) * config.num_image_tokens)
+            return self.image_ids(*medium.image.size)
         if isinstance(medium, Video):
-            return [config.image_token_id] * (len(medium.clip.frames) * config.num_frame_tokens)
-        frames = num_frames(len(medium.samples))
-        return [config.audio_token_id] * config.audio_config.num_audio_tokens(frames)
+            return self.video_ids(len(medium.clip.frames))
+        return self.audio_ids(len(medium.samples))
+
+    def image_ids(self, width: int, height: int) -> list[int]:
+        """The ids that stand for a picture of that many pixels."""
+        config = self.config
+        if config.pad_to_square:
+            width = height = max(width, height)
+        tiles = num_tiles(width, height, config.max_tiles, config.min_tiles, config.tile_size)
+        return [config.image_token_id] * (tiles * config.num_image_tokens)
+
+    def video_ids(self, num_frames: int) -> list[int]:
+        """The ids that stand for a clip of which that many frames are looked at."""
+        return [self.config.image_token_id] * (num_frames * self.config.num_frame_tokens)
+
+    def audio_ids(self, num_samples: int) -> list[int]:
+        """The ids that stand for a sound of that many samples at 16 kHz."""
+        return [self.config.audio_token_id] * self.config.audio_config.num_audio_tokens(num_frames(num_samples))
 
     def encode_medium(self, medium: Medium) -> EncodedMedium:
         """A medium as numbers: tiles of an image, frames of a video, mel features of a sound."""
         config, ids = self.config, self.feature_ids(medium)
         if isinstance(medium, Audio):
             return EncodedMedium(ids=ids, audio_features=mel_features(medium.samples))
-        size, pad = config.tile_size, config.pad_to_square
+        size, pad, mean, std = config.tile_size, config.pad_to_square, config.image_mean, config.image_std
         if isinstance(medium, Image):
             most, fewest = config.max_tiles, config.min_tiles
-            tiles = tile_image(medium.image, max_tiles=most, min_tiles=fewest, tile=size, pad=pad)
+            pixels_NCSS = tile_pixels(medium.image, mean, std, max_tiles=most, min_tiles=fewest, tile=size, pad=pad)
             count = config.num_image_tokens
         else:
             crop = config.crop_frames
             tiles = [crop_frame(frame, tile=size, pad=pad, crop=crop) for frame in medium.clip.frames]
+            pixels_NCSS = normalise(tiles, mean, std)
             count = config.num_frame_tokens
-        pixels_NCSS = normalise(tiles, config.image_mean, config.image_std)
-        return EncodedMedium(ids=ids, pixel_values=pixels_NCSS, tile_token_counts=(count,) * len(tiles))
+        return EncodedMedium(ids=ids, pixel_values=pixels_NCSS, tile_token_counts=(count,) * len(pixels_NCSS))
 
     @cached_property
     def state_reader(self) -> StateReader:
@@ -192,12 +206,6 @@ class VitaProcessor(ProcessorMixin):
         tokenizer = tokenizing.load_tokenizer(folder)
         saved = _read_saved(folder / PROCESSOR_FILE)
         return cls(tokenizer, config, build_template(config.template, tokenizer, config.states, saved))
-
-    def _num_tiles(self, image: Image) -> int:
-        width, height = image.image.size
-        if self.config.pad_to_square:
-            width = height = max(width, height)
-        return num_tiles(width, height, self.config.max_tiles, self.config.min_tiles, self.config.tile_size)
 
     def _refuse(self, length: int, media: Sequence[Medium], runs: Sequence[Sequence[int]]) -> None:
         """Raises LimitError that says how many tokens each part takes."""

@@ -124,14 +124,39 @@ def crop_frame(image: Image.Image, *, tile: int = 448, pad: bool = False, crop: 
     return image.crop((left, top, left + tile, top + tile))
 
 
+def tile_pixels(
+    image: Image.Image,
+    mean: Sequence[float] = IMAGE_MEAN,
+    std: Sequence[float] = IMAGE_STD,
+    *,
+    max_tiles: int = 12,
+    min_tiles: int = 1,
+    tile: int = 448,
+    pad: bool = False,
+) -> np.ndarray:
+    """`normalise(tile_image(...))`, the same to the last bit, with no picture cut out: float32 [N, 3, S, S]."""
+    image = pad_to_square(image) if pad else image
+    columns, rows = choose_grid(image.width, image.height, max_tiles, min_tiles, tile)
+    whole = resize(image, columns * tile, rows * tile)
+    if columns * rows == 1:
+        return normalise([whole], mean, std)
+    pixels = np.empty((columns * rows + 1, 3, tile, tile), dtype=np.float32)
+    for channel, band in enumerate(whole.split()):
+        values_RCSS = np.asarray(band).reshape(rows, tile, columns, tile).swapaxes(1, 2)
+        for row, values_CSS in enumerate(values_RCSS):
+            out_CSS = pixels[row * columns : (row + 1) * columns, channel]
+            _normalise_band(values_CSS, out_CSS, mean[channel], std[channel])
+    pixels[-1:] = normalise([resize(image, tile, tile)], mean, std)
+    return pixels
+
+
 def normalise(
     tiles: Sequence[Image.Image], mean: Sequence[float] = IMAGE_MEAN, std: Sequence[float] = IMAGE_STD
 ) -> np.ndarray:
     """RGB tiles of one size -> float32 [N, 3, S, S], (value / 255 - mean) / std."""
     if not tiles:
         raise MediaError("no tiles to normalise")
-    size, values = tiles[0].size, np.arange(256) / 255
-    normalised = [((values - mean[channel]) / std[channel]).astype(np.float32) for channel in range(3)]
+    size = tiles[0].size
     pixels = np.empty((len(tiles), 3, size[1], size[0]), dtype=np.float32)
     for out_CHW, tile in zip(pixels, tiles, strict=True):
         if tile.size != size or tile.mode != "RGB":
@@ -139,5 +164,11 @@ def normalise(
                 "tiles must be RGB and of one size", got=f"{tile.mode} {tile.size}", expected=f"RGB {size}"
             )
         for channel, band in enumerate(tile.split()):
-            np.take(normalised[channel], np.asarray(band), out=out_CHW[channel], mode="clip")
+            _normalise_band(np.asarray(band), out_CHW[channel], mean[channel], std[channel])
     return pixels
+
+
+def _normalise_band(values: np.ndarray, out: np.ndarray, mean: float, std: float) -> None:
+    """One channel, uint8 -> float32 of the same shape, in two passes that stay in float32."""
+    np.subtract(values, np.float32(255 * mean), out=out, dtype=np.float32)
+    out *= np.float32(1 / (255 * std))

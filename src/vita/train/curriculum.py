@@ -16,6 +16,7 @@ from torch import Tensor
 from vita.synth.questions import clip_turn, decorate, picture_turn, sum_
 from vita.synth.scenes import Scene, random_scene, random_things
 from vita.synth.shape_questions import SHAPE_QUESTIONS, shape_question
+from vita.synth.speech_set import spoken_form
 from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
 from vita.train.instruct import SequenceBatches
@@ -27,6 +28,12 @@ SHAPES_AND_CLIPS = {
     **{"count_all": 1.0, "count_shape": 1.0, "count_colour": 1.0, "describe": 0.7, "clip": 3.0, "sum": 3.0},
 }
 PRINT_TOO = {**SHAPES_AND_CLIPS, "printed_sum": 2.5, "print": 1.5, "chart": 2.5}
+EVERYTHING = {
+    **{"where": 2.0, "colour_of_shape": 1.0, "shape_of_colour": 1.0, "at_place": 1.0, "exists": 1.5, "only": 0.3},
+    **{"count_all": 3.0, "count_shape": 3.0, "count_colour": 3.0, "describe": 0.7, "clip": 3.0, "sum": 3.0},
+    **{"printed_sum": 3.0, "print": 1.5, "chart": 6.0},
+}
+CHARTS_MOST = {**EVERYTHING, "chart": 16.0}
 _SCENES = {"printed_sum": "sum", "print": "text", "chart": "chart"}
 
 
@@ -35,22 +42,28 @@ class Lesson:
     """A part of stage 1.
 
     share: of the stage's steps.
-    kinds: kind of typed question -> weight, for the short sequences.
-    whole: share of sequences from the whole mixture (`symbolic_sequence`); the others are short.
+    kinds: kind of question -> weight.
+    spoken: share of these questions that are heard (simulated), not typed.
+    brief: share of them whose pictures are without their empty slots.
+    whole: share of sequences from the whole mixture (`symbolic_sequence`) instead.
     batch: how many times the stage's batch size; short sequences leave room.
     """
 
     share: float
     kinds: Mapping[str, float]
+    spoken: float = 0.0
+    brief: float = 1.0
     whole: float = 0.0
     batch: int = 2
 
 
 LESSONS = (
-    Lesson(share=0.14, kinds=FIRST),
-    Lesson(share=0.14, kinds=SHAPES_AND_CLIPS),
-    Lesson(share=0.22, kinds=PRINT_TOO),
-    Lesson(share=0.5, kinds=PRINT_TOO, whole=0.65, batch=1),
+    Lesson(share=0.1, kinds=FIRST),
+    Lesson(share=0.1, kinds=SHAPES_AND_CLIPS),
+    Lesson(share=0.15, kinds=PRINT_TOO),
+    # what comes after a box is the hardest to find: a place that is named by the slot before it
+    Lesson(share=0.15, kinds=CHARTS_MOST, spoken=0.25, brief=0.3, whole=0.12, batch=1),
+    Lesson(share=0.5, kinds=EVERYTHING, spoken=0.5, brief=0.3, whole=0.4, batch=1),
 )
 
 
@@ -92,13 +105,16 @@ class LessonSequences:
         if rng.random() < self.lesson.whole:
             return symbolic_sequence(self.writer, rng)
         kind = rng.choices(list(self.lesson.kinds), list(self.lesson.kinds.values()))[0]
-        sequence = Sequence_()
-        write_symbolic(self.writer, sequence, typed_turn(kind, rng), True, rng, brief=True)
+        turn, sequence = question_turn(kind, rng), Sequence_()
+        typed = rng.random() >= self.lesson.spoken
+        form = typed_form(turn.question, turn.lang, rng) if typed else spoken_form(turn.question, turn.lang)
+        brief = rng.random() < self.lesson.brief
+        write_symbolic(self.writer, sequence, replace(turn, question=form), typed, rng, brief=brief)
         return sequence
 
 
-def typed_turn(kind: str, rng: random.Random) -> Turn:
-    """A typed question: "sum", "clip", "printed_sum", "print", "chart", or a kind of question on shapes."""
+def question_turn(kind: str, rng: random.Random) -> Turn:
+    """A question: "sum", "clip", "printed_sum", "print", "chart", or a kind of question on shapes."""
     lang = rng.choice(LANGUAGES)
     if kind in SHAPE_QUESTIONS:
         turn = _shape_turn(kind, rng, lang)
@@ -106,7 +122,7 @@ def typed_turn(kind: str, rng: random.Random) -> Turn:
         turn = picture_turn(rng, lang, random_scene(rng, _SCENES[kind]))
     else:
         turn = {"sum": sum_, "clip": clip_turn}[kind](rng, lang)
-    return replace(turn, question=typed_form(decorate(turn.question, lang, rng), lang, rng))
+    return replace(turn, question=decorate(turn.question, lang, rng))
 
 
 def _shape_turn(kind: str, rng: random.Random, lang: str) -> Turn:

@@ -6,13 +6,17 @@ import random
 from dataclasses import replace
 
 from vita.synth.questions import clip_question, decorate, picture_turn
+from vita.synth.speech_set import spoken_form
 from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
 from vita.train.features import FeatureShard, indices_with_pictures
 from vita.train.samples import HISTORY_RATE, Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form
 
-SPOKEN_SHARE = 0.55
-TYPED_PICTURE_SHARE = 0.25
+SPOKEN_SHARE = 0.5
+PICTURE_SHARE = 0.3
+"""New questions on pictures that were really seen."""
+SIMULATED_SHARE = 0.45
+"""Of these, how many are heard (simulated); the others are typed."""
 SYMBOLIC_SHARE = 0.15
 
 
@@ -37,30 +41,40 @@ class RealSequences:
             draw = rng.random()
             if draw < SPOKEN_SHARE:
                 self._spoken(sequence, rng)
-            elif draw < SPOKEN_SHARE + TYPED_PICTURE_SHARE:
-                self._typed_picture(sequence, rng)
+            elif draw < SPOKEN_SHARE + PICTURE_SHARE:
+                self._new_question(sequence, rng)
             else:
                 turn = draw_turn(rng, typed=True)
                 while turn.scene is not None or turn.clip is not None:
                     turn = draw_turn(rng, typed=True)
-                self._write(sequence, turn, None, None)
+                self._write(sequence, turn, rng, None, None)
         return sequence
 
     def _spoken(self, sequence: Sequence_, rng: random.Random) -> None:
         s, i = rng.choice(self.spoken)
-        self._write(sequence, self.shards[s].turns[i].turn, (s, i), (s, i))
+        self._write(sequence, self.shards[s].turns[i].turn, rng, (s, i), (s, i))
 
-    def _typed_picture(self, sequence: Sequence_, rng: random.Random) -> None:
+    def _new_question(self, sequence: Sequence_, rng: random.Random) -> None:
+        """Another question on a picture that was seen, in either language."""
         s, i = rng.choice(self.pictured)
         shown, lang = self.shards[s].turns[i].turn, rng.choice(LANGUAGES)
         turn = clip_question(shown.clip, rng, lang) if shown.clip is not None else picture_turn(rng, lang, shown.scene)
-        self._write(
-            sequence, replace(turn, question=typed_form(decorate(turn.question, lang, rng), lang, rng)), (s, i), None
-        )
+        question = decorate(turn.question, lang, rng)
+        typed = rng.random() >= SIMULATED_SHARE
+        form = typed_form(question, lang, rng) if typed else spoken_form(question, lang)
+        self._write(sequence, replace(turn, question=form), rng, (s, i), None, typed=typed)
 
     def _write(
-        self, sequence: Sequence_, turn: Turn, sight: tuple[int, int] | None, sound: tuple[int, int] | None
+        self,
+        sequence: Sequence_,
+        turn: Turn,
+        rng: random.Random,
+        sight: tuple[int, int] | None,
+        sound: tuple[int, int] | None,
+        *,
+        typed: bool = True,
     ) -> None:
+        """Append a turn: seen, then heard, or simulated, or typed."""
         writer = self.writer
         sequence.add([writer.user])
         if sight is not None:
@@ -70,7 +84,10 @@ class RealSequences:
         if sound is not None:
             tokens = self.shards[sound[0]].sound(sound[1])
             sequence.features.append((sequence.add_media(len(tokens)), "heard", tokens))
-        else:
+        elif typed:
             sequence.add(writer.text_ids(turn.question))
+        else:
+            symbols, weights = writer.simulated_sound(turn.question, turn.lang, rng)
+            sequence.sounds.append((sequence.add_media(len(symbols)), symbols, weights))
         sequence.add([writer.end, writer.bot])
-        sequence.add(writer.reply_ids(turn, turn.state(sound is not None)), learn=True)
+        sequence.add(writer.reply_ids(turn, turn.state(sound is not None or not typed)), learn=True)

@@ -1,0 +1,151 @@
+"""The steps of a plan as batches of tensors: a torch dataset, and a loader that resumes exactly.
+
+Step i of a rank is encoded by worker i % workers and DataLoader hands batches out in turn, so the order of batches does
+not depend on how many workers there are, and neither does the state. Called by training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from vita.data.collate import Sample, collate, collate_packs
+from vita.data.lengths import token_counts
+from vita.data.loading import build_sample, load_media
+from vita.data.mixture import Draw, Mixture
+from vita.data.plan import PackedPlan, Plan, State, Step
+from vita.data.stats import measure_sizes
+from vita.errors import DataError, VitaError
+from vita.models.processing_vita import VitaProcessor, pad_token_id
+
+
+@dataclass
+class Batch:
+    """One batch.
+
+    inputs: the model's, see `collate` and `collate_packs`; empty if every sample was left out.
+    samples: which samples of the stream are in it.
+    state: where to go on after it.
+    left_out: why samples are missing from it.
+    """
+
+    inputs: dict[str, Tensor]
+    samples: list[int]
+    state: State
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SampleLength:
+    """Tokens of a sample of the mixture, with no medium decoded; `PackedPlan.length_of`."""
+
+    mixture: Mixture
+    processor: VitaProcessor
+
+    def __call__(self, draw: Draw) -> int:
+        record = self.mixture.record(draw)
+        return token_counts(
+            record, measure_sizes(record, self.mixture.sources[draw.source].folders), self.processor
+        ).total
+
+
+class Batches(IterableDataset):
+    """The batches of a plan, for `torch.utils.data.DataLoader(..., batch_size=None)`; endless.
+
+    Args:
+        plan: which samples.
+        processor: the model's.
+        state: go on after the batch that has this state.
+        leave_out: a sample that cannot be encoded is left out and named in its batch; else it is an error.
+    """
+
+    def __init__(
+        self, plan: Plan, processor: VitaProcessor, *, state: State | None = None, leave_out: bool = False
+    ) -> None:
+        self.plan, self.processor, self.state, self.leave_out = plan, processor, state, leave_out
+        self._pad_id = pad_token_id(processor.tokenizer)
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        own, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for number, step in enumerate(self.plan.steps(self.state)):
+            if number % workers == own:
+                yield self.encode(step)
+
+    def encode(self, step: Step) -> Batch:
+        """Read and encode the samples of a step."""
+        left_out = list(step.left_out)
+        rows, numbers = [], []
+        for draws in step.rows:
+            samples = []
+            for draw in draws:
+                sample = self._sample(draw, left_out)
+                if sample is not None:
+                    samples.append(sample)
+                    numbers.append(draw.number)
+            if samples:
+                rows.append(samples)
+        return Batch(self._collate(rows), numbers, step.after, left_out)
+
+    def _sample(self, draw: Draw, left_out: list[str]) -> Sample | None:
+        mixture = self.plan.mixture
+        try:
+            record = mixture.record(draw)
+            media = load_media(record, mixture.sources[draw.source].folders)
+            return build_sample(record, media, self.processor)
+        except VitaError as error:
+            if not self.leave_out:
+                raise DataError(f"{mixture.where(draw)}: {error}", fix="see `vita data check`") from error
+            left_out.append(f"{mixture.where(draw)}: {error}")
+            return None
+
+    def _collate(self, rows: list[list[Sample]]) -> dict[str, Tensor]:
+        if not rows:
+            return {}
+        if isinstance(self.plan, PackedPlan):
+            return collate_packs(rows, pad_id=self._pad_id, length=self.plan.budget)
+        return collate([sample for row in rows for sample in row], pad_id=self._pad_id)
+
+
+class ResumableLoader:
+    """Goes through a plan's batches, in other processes if wanted, and knows where it is.
+
+    `state_dict` after the k-th batch, given to `load_state_dict` of a new loader, makes that one go on with the next
+    batch, whatever the workers have read ahead and however many they are.
+
+    Args:
+        plan, processor, leave_out: see `Batches`.
+        workers: processes that read and encode; 0 does it here.
+        read_ahead: batches that each worker prepares in advance.
+    """
+
+    def __init__(
+        self, plan: Plan, processor: VitaProcessor, *, workers: int = 0, read_ahead: int = 2, leave_out: bool = False
+    ) -> None:
+        self._plan, self._processor, self._leave_out = plan, processor, leave_out
+        self._options: dict[str, Any] = {"num_workers": workers}
+        if workers:
+            self._options["prefetch_factor"] = read_ahead
+        self._state: State | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = Batches(self._plan, self._processor, state=self._state, leave_out=self._leave_out)
+        for batch in DataLoader(batches, batch_size=None, collate_fn=_unchanged, **self._options):
+            self._state = batch.state
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is: JSON."""
+        return {"state": self._state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there; takes effect with the next `iter`."""
+        self._state = state["state"]
+
+
+def _unchanged(batch: Batch) -> Batch:
+    return batch
