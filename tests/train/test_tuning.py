@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.train.tuning_case import ALL, changed, in_processes, log_of, recipe_of, train, write_records
 
+from tests.train.tuning_case import ALL, changed, in_processes, log_of, recipe_of, train, write_records
 from vita.checkpoints.loading import load
 from vita.errors import CheckpointError, ConfigError
-from vita.train import snapshot, tuning
+from vita.train import feeding, snapshot, tuning
 from vita.train.tuning_recipe import LoraSettings, TuningRecipe, TuningStage
+
+NO_DROPOUT = tuple(part for part in ALL if part != "audio_tower")
 
 
 @pytest.fixture(scope="module")
@@ -82,29 +84,32 @@ def test_a_frozen_part_that_moves_is_noticed(
 
 
 def test_the_loss_falls(recipe: TuningRecipe, tmp_path: Path) -> None:
-    train(changed(recipe, steps=25, save_every=25, batch_size=4), tmp_path)
+    train(changed(recipe, train=ALL[:1], steps=16, save_every=16, batch_size=4, learning_rate=1e-2), tmp_path)
     losses = [row["loss"] for row in log_of(tmp_path)]
-    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+    assert sum(losses[-4:]) < 0.7 * sum(losses[:4])
 
 
 def test_accumulated_batches_are_one_batch(recipe: TuningRecipe, tmp_path: Path) -> None:
-    """Replies have different lengths: a mean of means would differ."""
-    train(changed(recipe, steps=3, batch_size=4), tmp_path / "one")
-    train(changed(recipe, steps=3, batch_size=1, gradient_accumulation=4), tmp_path / "four")
+    """Replies have different lengths: a mean of means would differ. The audio tower has dropout: it is frozen."""
+    recipe = changed(recipe, train=NO_DROPOUT, steps=3)
+    train(changed(recipe, batch_size=4), tmp_path / "one")
+    train(changed(recipe, batch_size=1, gradient_accumulation=4), tmp_path / "four")
     for one, four in zip(figures(tmp_path / "one"), figures(tmp_path / "four"), strict=True):
         assert one == pytest.approx(four, rel=1e-4)
 
 
-def test_packed_samples_do_not_see_each_other(recipe: TuningRecipe, tmp_path: Path) -> None:
-    """The loss of a row of many samples is that of the samples alone; gradients kept or computed again."""
-    packed = changed(recipe, steps=1, packing=True, max_tokens=1500, batch_size=1, gradient_checkpointing=True)
-    train(packed, tmp_path / "packed")
-    row = log_of(tmp_path / "packed")[0]
-    alone = changed(recipe, steps=1, batch_size=1, gradient_accumulation=row["samples"])
-    assert row["samples"] > 3
+def test_packed_samples_do_not_see_each_other(
+    recipe: TuningRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of eight samples in one row is that of the samples alone; activations kept or computed again."""
+    alone = changed(recipe, train=NO_DROPOUT, steps=1, batch_size=8)
     train(alone, tmp_path / "alone")
-    if row["samples"] % 8 == 0:  # whole epochs: the same samples, in whatever order
-        assert row["loss"] == pytest.approx(log_of(tmp_path / "alone")[0]["loss"], rel=1e-4)
+    packed = changed(alone, packing=True, max_tokens=1500, batch_size=1, gradient_checkpointing=True)
+    monkeypatch.setattr(feeding, "LEAST_WINDOW", 8)
+    train(packed, tmp_path / "packed")
+    (one,), (other,) = log_of(tmp_path / "alone"), log_of(tmp_path / "packed")
+    assert one["samples"] == other["samples"] == 8
+    assert (one["loss"], one["gradient_norm"]) == pytest.approx((other["loss"], other["gradient_norm"]), rel=1e-4)
 
 
 def killed_after(recipe: TuningRecipe, folder: Path, steps: int) -> None:
@@ -141,7 +146,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_finished_stage_is_left_alone_and_another_recipe_is_refused(recipe: TuningRecipe, whole: Path) -> None:
+def test_a_finished_stage_is_left_alone(recipe: TuningRecipe, whole: Path) -> None:
     told: list[str] = []
     assert train(recipe, whole, told) == whole / "s" / "model"
     assert told == [f"s: finished before, {whole / 's' / 'model'}"]
@@ -156,7 +161,6 @@ def test_a_changed_recipe_does_not_go_on(recipe: TuningRecipe, tmp_path: Path) -
 def test_stages_follow_each_other(recipe: TuningRecipe, tmp_path: Path) -> None:
     first = TuningStage(name="a", train=("vision_connector",), steps=1)
     second = TuningStage(name="b", train=("audio_connector",), epochs=0.5)
-    both = changed(recipe)
     both = recipe_of(Path(recipe.model), Path(recipe.data[0].file), stages=(first, second))
     told: list[str] = []
     train(both, tmp_path, told)

@@ -100,6 +100,11 @@ def _work(rank: int, count: int, port: int, work: Callable[[], object]) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     torch.set_num_threads(1)
     if count > 1:
-        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+        os.environ |= {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(count),
+            "LOCAL_WORLD_SIZE": str(count),
+        }
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     work()

@@ -92,4 +92,6 @@ def _tune(
 def _check_fresh(folder: Path, started: Iterable[Path], resume: bool) -> None:
     names = sorted(str(path.relative_to(folder)) for path in started)
     if names and not resume:
-        raise ConfigError(f"{folder} already holds {', '.join(names)}", fix="add --resume to go on, or choose another --out")
+        raise ConfigError(
+            f"{folder} already holds {', '.join(names)}", fix="add --resume to go on, or choose another --out"
+        )

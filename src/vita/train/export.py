@@ -37,7 +37,9 @@ def build_skeleton(name: str, stage: TuningStage) -> VitaForConditionalGeneratio
     return model
 
 
-def load_for_stage(folder: Path, stage: TuningStage, precision: str, *, whole_parts: bool) -> VitaForConditionalGeneration:
+def load_for_stage(
+    folder: Path, stage: TuningStage, precision: str, *, whole_parts: bool
+) -> VitaForConditionalGeneration:
     """The model of a checkpoint as the stage trains it, on the CPU.
 
     Args:
@@ -81,4 +83,6 @@ def export_model(source: Path, stage: TuningStage, checkpoint: Path, folder: Pat
         publish(partial, folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise CheckpointError(f"the model could not be written to {folder}: {error}", fix="make room, then --resume") from error
+        raise CheckpointError(
+            f"the model could not be written to {folder}: {error}", fix="make room, then --resume"
+        ) from error

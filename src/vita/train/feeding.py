@@ -5,6 +5,7 @@ Called by `tuning.py`.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,7 +58,7 @@ def num_steps(
     if stage.steps:
         return stage.steps
     rows = stage.epochs * mixture.num_records
-    plan = plan_of(recipe, mixture, processor)
+    plan = plan_of(dataclasses.replace(recipe, batch_size=1), mixture, processor)
     if isinstance(plan, PackedPlan):
         rows *= _rows_of_a_window(plan) / plan.window
     return max(1, math.ceil(rows / (recipe.batch_size * recipe.gradient_accumulation * world_size)))
@@ -93,7 +94,7 @@ def num_learned(inputs: Mapping[str, Tensor]) -> int:
 
 
 def num_tokens(inputs: Mapping[str, Tensor]) -> int:
-    """Tokens of a batch, padding not counted where the batch says what is padding."""
+    """Tokens of a batch; of packed rows, the padding at their ends (a few percent) counts too."""
     mask = inputs.get("attention_mask")
     return inputs["input_ids"].numel() if mask is None else int(mask.sum())
 
@@ -121,8 +122,8 @@ def _source(entry: DataFile) -> Source:
 
 
 def _rows_of_a_window(plan: PackedPlan) -> int:
-    """How many rows the first samples make."""
+    """How many rows the first samples make, for a plan of one row a step."""
     for count, step in enumerate(plan.steps(), start=1):
         if step.after["row"] == 0:
-            return count * plan.rows
+            return count
     raise AssertionError("a plan has no end")

@@ -23,7 +23,7 @@ class StepFigures:
     step: steps done, this one included.
     loss: over all learned tokens of the step, of all processes.
     learning_rate, gradient_norm: before clipping.
-    tokens, samples: gone through in this step by all processes, padding not counted.
+    tokens, samples: gone through in this step by all processes; see `feeding.num_tokens`.
     """
 
     step: int

@@ -106,17 +106,26 @@ def read_values(path: str | Path, overrides: Mapping[str, object] | None = None)
         target: Any = values
         *parents, last = key.split(".")
         for parent in parents:
-            target = _below(target, parent)
-            if not isinstance(target, dict):
-                raise ConfigError(f"{parent} of the recipe holds no keys", got=f"{key}={value}")
+            target = _below(target, parent, f"{key}={value}")
+        if not isinstance(target, dict):
+            raise ConfigError(
+                f"{parents[-1]} of the recipe holds entries", got=f"{key}={value}", fix="name one of them"
+            )
         target[last] = value
     return values
 
 
-def _below(values: dict[str, Any], key: str) -> Any:
-    """What a key holds, a new mapping if it is missing; of a list, its entries by their names."""
-    inner = values.setdefault(key, {})
-    return {entry.get("name"): entry for entry in inner if isinstance(entry, dict)} if isinstance(inner, list) else inner
+def _below(values: Any, key: str, override: str) -> Any:
+    """What a key holds, a new mapping if it is missing; of a list, the entry of that name."""
+    if isinstance(values, list):
+        named = {entry["name"]: entry for entry in values if isinstance(entry, dict) and "name" in entry}
+        if key not in named:
+            raise ConfigError(f"the recipe has no entry named {key}", got=override, expected=", ".join(named))
+        return named[key]
+    below = values.setdefault(key, {})
+    if not isinstance(below, (dict, list)):
+        raise ConfigError(f"{key} of the recipe holds no keys", got=override)
+    return below
 
 
 def build(default: Built, values: Mapping[str, Any], where: str) -> Built:

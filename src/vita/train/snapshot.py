@@ -89,7 +89,9 @@ def load_trained(checkpoint: Path, model: nn.Module) -> None:
     found = {name for source in open_folder(checkpoint / TRAINED) for name in source.shapes}
     if found != parameters.keys():
         odd = min(found ^ parameters.keys())
-        raise CheckpointError(f"{checkpoint} trained other parameters than this stage", got=odd, fix="use another --out")
+        raise CheckpointError(
+            f"{checkpoint} trained other parameters than this stage", got=odd, fix="use another --out"
+        )
     for name, value in _read(checkpoint / TRAINED):
         if value.shape != parameters[name].shape:
             got, expected = list(value.shape), list(parameters[name].shape)

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from vita.checkpoints.loading import find_model
 from vita.data.loader import Batch
-from vita.data.mixture import Mixture
 from vita.errors import CheckpointError, ConfigError
 from vita.models.modeling_vita import VitaForConditionalGeneration
 from vita.models.processing_vita import VitaProcessor
@@ -74,7 +73,9 @@ class TuningRun:
     def _stage(self, stage: TuningStage, source: str) -> None:
         if source != self.recipe.model and not Path(source).is_dir():
             before = Path(source).parent.name
-            raise CheckpointError(f"stage {stage.name} begins with what {before} wrote", fix=f"run --stage {before} first")
+            raise CheckpointError(
+                f"stage {stage.name} begins with what {before} wrote", fix=f"run --stage {before} first"
+            )
         folder = self.folder / stage.name
         folder.mkdir(parents=True, exist_ok=True)
         if source == self.recipe.model:
@@ -134,18 +135,20 @@ class StageRun:
     def _go(self, first: int, steps: int, states: list[dict[str, Any]] | None) -> None:
         processes, settings = self.processes, self.stage.settings(steps)
         rank, size = processes.rank, processes.world_size
-        loader = open_loader(
-            self.recipe, self.mixture, self.processor, rank=rank, world_size=size, states=states
+        loader = open_loader(self.recipe, self.mixture, self.processor, rank=rank, world_size=size, states=states)
+        progress = (
+            Progress(
+                self.stage.name,
+                self.folder,
+                steps=steps,
+                first=first,
+                every=self.recipe.log_every,
+                report=self.report,
+                tensorboard=self.recipe.tensorboard,
+            )
+            if processes.is_main
+            else None
         )
-        progress = Progress(
-            self.stage.name,
-            self.folder,
-            steps=steps,
-            first=first,
-            every=self.recipe.log_every,
-            report=self.report,
-            tensorboard=self.recipe.tensorboard,
-        ) if processes.is_main else None
         batches = self._usable(iter(loader)) if first < steps else iter(())
         for step in range(first, steps):
             figures = self._step(step, [next(batches) for _ in range(self.recipe.gradient_accumulation)], settings)
@@ -255,7 +258,9 @@ def describe(recipe: TuningRecipe) -> list[str]:
     """What a recipe would do, in lines: data, and for each stage its parts and steps. No weights are read."""
     processor = VitaProcessor.from_pretrained(find_model(recipe.model))
     mixture = open_mixture(recipe)
-    lines = [f"model {recipe.model}, {recipe.precision}, parallel {recipe.parallel}, data {mixture.num_records} records"]
+    lines = [
+        f"model {recipe.model}, {recipe.precision}, parallel {recipe.parallel}, data {mixture.num_records} records"
+    ]
     for entry, source in zip(recipe.data, mixture.sources, strict=True):
         lines.append(f"  {entry.file}: {len(source.file)} records, weight {entry.weight or 'by records'}")
     for stage in recipe.stages:
@@ -272,6 +277,3 @@ def _listed(values: dict[str, Any]) -> dict[str, Any]:
 
 def _nothing(line: str) -> None:
     """Processes other than the first report nothing."""
-
-
-__all__ = ["Mixture", "TuningRun", "describe"]
