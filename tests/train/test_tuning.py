@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.conftest import make_model
 from tests.train.tuning_case import ALL, changed, in_processes, log_of, recipe_of, train, write_records
 from vita.checkpoints.loading import load
 from vita.errors import CheckpointError, ConfigError
@@ -188,6 +189,22 @@ def test_adapters_are_merged_into_the_model(recipe: TuningRecipe, tiny_folder: P
     assert any(line.startswith("language_model (lora)") and line.endswith("trained") for line in told)
 
 
+@pytest.mark.parametrize("part", ["audio_connector", "lora"])
+def test_a_checkpoint_in_bfloat16_stays_one(records: Path, tmp_path: Path, part: str) -> None:
+    """Trained weights are float32 while they are trained; what is frozen is never converted."""
+    model, processor = make_model()
+    model.to(torch.bfloat16).save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    recipe = changed(recipe_of(tmp_path / "model", records, precision="bf16"), train=(part,), steps=2)
+    written = train(recipe, tmp_path)
+    before, after = tensors(tmp_path / "model"), tensors(written)
+    assert {name: value.dtype for name, value in before.items()} == {name: value.dtype for name, value in after.items()}
+    moved = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"language_model" if part == "lora" else part}
+    trained = load_file(tmp_path / "s" / "checkpoint-000002" / "trained" / "model.safetensors")
+    assert {value.dtype for value in trained.values()} == {torch.float32}
+
+
 def test_a_full_disk_leaves_the_last_checkpoint(
     recipe: TuningRecipe, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,8 +226,6 @@ def test_a_full_disk_leaves_the_last_checkpoint(
 
 
 def test_mixtures_of_experts_balance_their_router(records: Path, tmp_path: Path) -> None:
-    from tests.conftest import make_model
-
     model, processor = make_model("mixtral")
     model.save_pretrained(tmp_path / "model")
     processor.save_pretrained(tmp_path / "model")

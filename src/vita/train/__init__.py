@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from vita.errors import ConfigError
+from vita.errors import ConfigError, DependencyError
 
 
 def run(
@@ -69,6 +70,8 @@ def _tune(
 ) -> Path:
     import torch
 
+    if importlib.util.find_spec("accelerate") is None:
+        raise DependencyError("training needs accelerate", fix="pip install 'vita-omni[train]'")
     from vita.train.tuning import TuningRun
     from vita.train.tuning_recipe import read_tuning_recipe
 

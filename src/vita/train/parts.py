@@ -73,7 +73,7 @@ def table(sizes: Iterable[PartSize]) -> list[str]:
 
 
 def frozen_digests(model: nn.Module) -> dict[str, str]:
-    """A digest of every tensor that must not change: frozen parameters and all buffers. Of a sharded one, this share."""
+    """A digest of all that must not change: frozen parameters, all buffers; of a shared out one, of this share."""
     return {name: _digest(value) for name, value in _frozen(model)}
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a stage: what is trained and the optimiser's state in safetensors, all else in JSON; whole or not there.
+"""Checkpoints of a stage: trained weights and the optimiser's state in safetensors, the rest in JSON; whole or absent.
 
 A checkpoint is the folder `checkpoint-STEP` with `trained/`, `optimiser/` and `state.json`. Frozen weights are not in
 it: they are those of the model that the stage began with. Called by `tuning.py` and `export.py`.

@@ -7,6 +7,7 @@ that what was frozen is as it was, and writes a model folder. Called by `vita.tr
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -182,7 +183,7 @@ class StageRun:
         norm = processes.clip(list(trained_parameters(self.model).values()), settings.gradient_clip)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        if norm - norm == 0:
+        if math.isfinite(norm):
             self.optimiser.step()
         else:
             self.report(f"{self.stage.name}: step {step} has a gradient that is not finite; its update is left out")
