@@ -77,7 +77,7 @@ def changed(recipe: TuningRecipe, **options: Any) -> TuningRecipe:
     return dataclasses.replace(recipe, stages=(stage,), **options)
 
 
-def in_processes(count: int, work: Callable[[], object], *, limit_s: float = 300) -> list[int]:
+def in_processes(count: int, work: Callable[[], object], *, limit_s: float = 900) -> list[int]:
     """Does `work` in as many processes as torchrun would start; their exit codes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

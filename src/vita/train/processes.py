@@ -54,7 +54,7 @@ class Processes:
         return self.rank == 0
 
     def place(self, model: VitaForConditionalGeneration) -> None:
-        """Moves a model to where it is trained; with FSDP2, shares out its weights. Its optimiser is made after that."""
+        """Moves a model to where it is trained; with FSDP2, shares out its weights. Its optimiser comes after."""
         if self.parallel == "fsdp2":
             self._shard(model)
             self._forward = model
