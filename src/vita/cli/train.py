@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", metavar="NAME", help="only this stage (default: all, in order)")
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: the recipe's)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done: parts, steps, data")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="replace a value of the recipe; repeatable"
     )
@@ -26,6 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
     overrides = dict(_override(text) for text in arguments.set)
     from vita import train
 
+    if arguments.dry_run:
+        print("\n".join(train.plan(arguments.recipe, overrides=overrides)))
+        return 0
     train.run(
         arguments.recipe,
         stage=arguments.stage,

@@ -1,6 +1,6 @@
 """The recipe of the pocket model: a typed YAML file. Unknown keys are an error that names the nearest known one.
 
-Read by `vita.train.run`, run by `vita.train.stages`.
+Read by `vita.train.run`, run by `vita.train.stages`. Reading and typing are shared with `tuning_recipe.py`.
 """
 
 from __future__ import annotations
@@ -84,10 +84,15 @@ class Recipe:
 
 
 def read_recipe(path: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe:
-    """A recipe file with `--set` overrides ("seeing.steps" reaches into a stage).
+    """A pocket recipe with `--set` overrides ("seeing.steps" reaches into a stage).
 
     Raises ConfigError for a missing file, YAML that is none, unknown keys and values of the wrong type.
     """
+    return build(Recipe(), read_values(path, overrides), str(path))
+
+
+def read_values(path: str | Path, overrides: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """The keys and values of a recipe file of either kind, overrides put in. Raises ConfigError."""
     path = Path(path)
     if not path.is_file():
         raise ConfigError("no such recipe", got=path, fix="recipes/pocket.yaml is one")
@@ -98,14 +103,29 @@ def read_recipe(path: str | Path, overrides: Mapping[str, object] | None = None)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold keys and values", got=type(values).__name__)
     for key, value in (overrides or {}).items():
-        target = values
+        target: Any = values
         *parents, last = key.split(".")
         for parent in parents:
-            target = target.setdefault(parent, {})
-            if not isinstance(target, dict):
-                raise ConfigError(f"{parent} of the recipe holds no keys", got=f"{key}={value}")
+            target = _below(target, parent, f"{key}={value}")
+        if not isinstance(target, dict):
+            raise ConfigError(
+                f"{parents[-1]} of the recipe holds entries", got=f"{key}={value}", fix="name one of them"
+            )
         target[last] = value
-    return build(Recipe(), values, str(path))
+    return values
+
+
+def _below(values: Any, key: str, override: str) -> Any:
+    """What a key holds, a new mapping if it is missing; of a list, the entry of that name."""
+    if isinstance(values, list):
+        named = {entry["name"]: entry for entry in values if isinstance(entry, dict) and "name" in entry}
+        if key not in named:
+            raise ConfigError(f"the recipe has no entry named {key}", got=override, expected=", ".join(named))
+        return named[key]
+    below = values.setdefault(key, {})
+    if not isinstance(below, (dict, list)):
+        raise ConfigError(f"{key} of the recipe holds no keys", got=override)
+    return below
 
 
 def build(default: Built, values: Mapping[str, Any], where: str) -> Built:
@@ -130,6 +150,10 @@ def build(default: Built, values: Mapping[str, Any], where: str) -> Built:
 def _typed(kind: Any, value: Any, where: str) -> Any:
     """The value, if it is of the annotated type. YAML 1.1 takes 1e-3 for a word: here it is a number."""
     wanted = {"int": int, "float": float, "str": str}.get(str(kind))
+    if str(kind) == "bool" and isinstance(value, bool):
+        return value
+    if str(kind) == "tuple[str, ...]" and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        return tuple(value)
     if wanted is float and isinstance(value, str) and _NUMBER.fullmatch(value):
         return float(value)
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):

@@ -1,0 +1,129 @@
+"""From a recipe's data to batches: the mixture, the plan of this process, how many steps an epoch is, and stand-ins.
+
+Called by `tuning.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vita.data.loader import ResumableLoader, SampleLength
+from vita.data.mixture import Mixture, Source
+from vita.data.plan import PackedPlan, PaddedPlan
+from vita.data.records import MediaFolders
+from vita.errors import ConfigError
+from vita.models.configuration_audio import MIN_FRAMES
+from vita.models.configuration_vita import VitaConfig
+from vita.models.processing_vita import VitaProcessor
+from vita.tokens import IGNORE_LABEL
+from vita.train.tuning_recipe import DataFile, TuningRecipe, TuningStage
+
+LEAST_WINDOW, MOST_WINDOW = 32, 512
+
+
+def open_mixture(recipe: TuningRecipe) -> Mixture:
+    """All files of the recipe. Raises DataError for one that cannot be read."""
+    return Mixture([_source(entry) for entry in recipe.data], seed=recipe.seed)
+
+
+def plan_of(
+    recipe: TuningRecipe, mixture: Mixture, processor: VitaProcessor, rank: int = 0, world_size: int = 1
+) -> PackedPlan | PaddedPlan:
+    """Which samples stand in which batch of a process."""
+    if not recipe.packing:
+        return PaddedPlan(mixture=mixture, batch_size=recipe.batch_size, rank=rank, world_size=world_size)
+    longest = processor.config.tokenizer_model_max_length
+    return PackedPlan(
+        mixture=mixture,
+        length_of=SampleLength(mixture, processor),
+        budget=recipe.max_tokens or longest,
+        rows=recipe.batch_size,
+        window=min(MOST_WINDOW, max(LEAST_WINDOW, mixture.num_records)),
+        rank=rank,
+        world_size=world_size,
+        leave_out=recipe.leave_out,
+    )
+
+
+def num_steps(
+    recipe: TuningRecipe, stage: TuningStage, mixture: Mixture, processor: VitaProcessor, world_size: int
+) -> int:
+    """Optimiser steps of a stage. For epochs of packed rows: judged by how the first samples pack."""
+    if stage.steps:
+        return stage.steps
+    rows = stage.epochs * mixture.num_records
+    plan = plan_of(dataclasses.replace(recipe, batch_size=1), mixture, processor)
+    if isinstance(plan, PackedPlan):
+        rows *= _rows_of_a_window(plan) / plan.window
+    return max(1, math.ceil(rows / (recipe.batch_size * recipe.gradient_accumulation * world_size)))
+
+
+def open_loader(
+    recipe: TuningRecipe,
+    mixture: Mixture,
+    processor: VitaProcessor,
+    *,
+    rank: int,
+    world_size: int,
+    states: Sequence[dict[str, Any]] | None,
+) -> ResumableLoader:
+    """The batches of this process, going on from the states of all processes. ConfigError if they are of other ones."""
+    loader = ResumableLoader(
+        plan_of(recipe, mixture, processor, rank, world_size),
+        processor,
+        workers=recipe.workers,
+        leave_out=recipe.leave_out,
+    )
+    if states is not None:
+        if len(states) != world_size:
+            got = f"{world_size} processes"
+            raise ConfigError("the run was begun with another number of processes", got=got, expected=len(states))
+        loader.load_state_dict(states[rank])
+    return loader
+
+
+def num_learned(inputs: Mapping[str, Tensor]) -> int:
+    """How many tokens of a batch are predicted."""
+    return int((inputs["labels"][:, 1:] != IGNORE_LABEL).sum())
+
+
+def num_tokens(inputs: Mapping[str, Tensor]) -> int:
+    """Tokens of a batch; of packed rows, the padding at their ends (a few percent) counts too."""
+    mask = inputs.get("attention_mask")
+    return inputs["input_ids"].numel() if mask is None else int(mask.sum())
+
+
+def with_stand_ins(inputs: dict[str, Tensor], config: VitaConfig, *, pictures: bool, sounds: bool) -> dict[str, Tensor]:
+    """The batch with a grey tile and a moment of silence where it has no picture or sound; no token is made of them.
+
+    So every batch passes through the towers: all processes then exchange the same gradients, and a trained part moves
+    in the same way however the samples are spread.
+    """
+    added = dict(inputs)
+    if pictures and "pixel_values" not in inputs:
+        added["pixel_values"] = torch.zeros(1, 3, config.tile_size, config.tile_size)
+        added["tile_token_counts"] = torch.zeros(1, dtype=torch.int64)
+    if sounds and "audio_features" not in inputs:
+        added["audio_features"] = torch.zeros(1, MIN_FRAMES, config.audio_config.input_dim)
+        added["audio_lengths"] = torch.full((1,), MIN_FRAMES)
+        added["audio_token_counts"] = torch.zeros(1, dtype=torch.int64)
+    return added
+
+
+def _source(entry: DataFile) -> Source:
+    folders = MediaFolders.read(entry.folders) if entry.folders else None
+    return Source.open(entry.file, folders=folders, weight=entry.weight or None, spoken_rate=entry.spoken_rate)
+
+
+def _rows_of_a_window(plan: PackedPlan) -> int:
+    """How many rows the first samples make, for a plan of one row a step."""
+    for count, step in enumerate(plan.steps(), start=1):
+        if step.after["row"] == 0:
+            return count
+    raise AssertionError("a plan has no end")

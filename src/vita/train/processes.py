@@ -1,0 +1,146 @@
+"""One training process or several: DDP by Accelerate, FSDP2 by torch, and what differs between them and one process.
+
+Called by `tuning.py`. The processes are started by torchrun or `accelerate launch`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
+from torch import Tensor, nn
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from vita.errors import ConfigError, DependencyError
+from vita.models.modeling_vita import VitaForConditionalGeneration
+from vita.train.tuning_recipe import TuningRecipe
+
+TIMEOUT = timedelta(hours=2)  # the first process writes a large model while the others wait
+
+
+class Processes:
+    """The processes of a run, seen from one of them.
+
+    Args:
+        recipe: says how they share the work.
+    """
+
+    def __init__(self, recipe: TuningRecipe) -> None:
+        self.world_size, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        self.parallel = recipe.parallel if self.world_size > 1 else "none"
+        if self.world_size > 1 and recipe.parallel == "none":
+            raise ConfigError(
+                f"{self.world_size} processes, but the recipe has parallel: none", fix="--set parallel=ddp"
+            )
+        if recipe.device == "cuda" and not torch.cuda.is_available():
+            raise DependencyError("the recipe asks for CUDA, which is not there", fix="--set device=cpu")
+        cpu = recipe.device == "cpu" or not torch.cuda.is_available()
+        self._accelerator = Accelerator(cpu=cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)])
+        self.device = self._accelerator.device
+        self._bf16 = recipe.precision == "bf16"
+        self._forward: nn.Module | None = None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the one that writes and reports."""
+        return self.rank == 0
+
+    def place(self, model: VitaForConditionalGeneration) -> None:
+        """Moves a model to where it is trained; with FSDP2, shares out its weights. Its optimiser comes after."""
+        if self.parallel == "fsdp2":
+            self._shard(model)
+            self._forward = model
+            return
+        model.to(self.device)  # pyright: ignore[reportArgumentType]
+        if self.parallel == "ddp":
+            self._forward = self._accelerator.prepare_model(model, evaluation_mode=False)
+        else:
+            self._forward = model
+
+    def _shard(self, model: VitaForConditionalGeneration) -> None:
+        """Each layer, tower and connector is gathered when it is used; embeddings and head for the whole pass."""
+        mesh = dist.device_mesh.init_device_mesh(self.device.type, (self.world_size,))
+        lowered = torch.bfloat16 if self._bf16 else None
+        policy = MixedPrecisionPolicy(param_dtype=lowered, reduce_dtype=torch.float32 if lowered else None)
+        # the tower casts after its normalisation, which wants float32
+        hearing = MixedPrecisionPolicy(policy.param_dtype, policy.reduce_dtype, cast_forward_inputs=False)
+        layers = {*(model._no_split_modules or ()), *(model.language_model._no_split_modules or ())}
+        for module in model.modules():
+            if type(module).__name__ in layers:
+                fully_shard(module, mesh=mesh, mp_policy=policy)
+        fully_shard(model.audio_tower, mesh=mesh, mp_policy=hearing)
+        for part in (model.vision_tower, model.vision_connector, model.audio_connector):
+            fully_shard(part, mesh=mesh, mp_policy=policy)
+        fully_shard(model, mesh=mesh, mp_policy=MixedPrecisionPolicy(lowered, policy.reduce_dtype, None, False))
+
+    def forward(self, **inputs: Any) -> Any:
+        """The model's outputs for inputs on any device."""
+        assert self._forward is not None
+        inputs = {k: v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in inputs.items()}
+        autocast = self._bf16 and self.parallel != "fsdp2"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
+            return self._forward(**inputs)
+
+    @contextmanager
+    def gradients_stay(self, stay: bool) -> Iterator[None]:
+        """Whether gradients of the passes in it are kept back, to be exchanged with those of a later pass."""
+        forward: Any = self._forward
+        if self.parallel == "fsdp2":
+            forward.set_requires_gradient_sync(not stay)
+            yield
+            return
+        with forward.no_sync() if stay and self.parallel == "ddp" else nullcontext():
+            yield
+
+    def total(self, value: float | Tensor) -> float:
+        """The sum of a number over all processes, in double precision."""
+        number = torch.as_tensor(value, dtype=torch.float64).detach().clone()
+        if self.world_size > 1:
+            number = number.to(self.device)
+            dist.all_reduce(number)
+        return float(number)
+
+    def clip(self, parameters: list[nn.Parameter], most: float) -> float:
+        """Scales all gradients so that their common norm is at most `most`; the norm before."""
+        norm = nn.utils.clip_grad_norm_(parameters, most)
+        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+    def collect(self, value: Any) -> list[Any]:
+        """An object of every process, in the order of their ranks."""
+        if self.world_size == 1:
+            return [value]
+        values: list[Any] = [None] * self.world_size
+        dist.all_gather_object(values, value)
+        return values
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self._accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        """Ends the group of processes."""
+        self._accelerator.end_training()
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def whole(value: Tensor) -> Tensor:
+    """A tensor with the shares of all processes; all of them must ask for it."""
+    return (value.full_tensor() if isinstance(value, DTensor) else value).detach().cpu()
+
+
+def fill(value: Tensor, content: Tensor) -> None:
+    """Writes a whole tensor into one that may be shared out."""
+    with torch.no_grad():
+        if isinstance(value, DTensor):
+            content = content.to(value.device, value.dtype)
+            content = distribute_tensor(content, value.device_mesh, value.placements, src_data_rank=None)
+        value.copy_(content)
