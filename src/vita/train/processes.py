@@ -5,7 +5,6 @@ Called by `tuning.py`. The processes are started by torchrun or `accelerate laun
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -34,16 +33,16 @@ class Processes:
     """
 
     def __init__(self, recipe: TuningRecipe) -> None:
-        self.world_size, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        if recipe.device == "cuda" and not torch.cuda.is_available():
+            raise DependencyError("the recipe asks for CUDA, which is not there", fix="--set device=cpu")
+        cpu = recipe.device == "cpu" or not torch.cuda.is_available()
+        self._accelerator = Accelerator(cpu=cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)])
+        self.world_size, self.rank = self._accelerator.num_processes, self._accelerator.process_index
         self.parallel = recipe.parallel if self.world_size > 1 else "none"
         if self.world_size > 1 and recipe.parallel == "none":
             raise ConfigError(
                 f"{self.world_size} processes, but the recipe has parallel: none", fix="--set parallel=ddp"
             )
-        if recipe.device == "cuda" and not torch.cuda.is_available():
-            raise DependencyError("the recipe asks for CUDA, which is not there", fix="--set device=cpu")
-        cpu = recipe.device == "cpu" or not torch.cuda.is_available()
-        self._accelerator = Accelerator(cpu=cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=TIMEOUT)])
         self.device = self._accelerator.device
         self._bf16 = recipe.precision == "bf16"
         self._forward: nn.Module | None = None
