@@ -91,9 +91,9 @@ def _frozen(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _digest(value: Tensor) -> str:
-    local = value.to_local() if hasattr(value, "to_local") else value  # pyright: ignore[reportCallIssue]
+    local = getattr(value, "to_local", lambda: value)()  # a rank's share under FSDP2
     content = local.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return hashlib.blake2b(content.numpy(), digest_size=16).hexdigest()
+    return hashlib.blake2b(content.numpy().tobytes(), digest_size=16).hexdigest()
 
 
 def _size(name: str, values: list[nn.Parameter]) -> PartSize:
