@@ -17,12 +17,18 @@ PICTURE = {
             "in {what|which} {color|colour} is the <shape> {drawn|painted|shown}",
             "{can you tell me|do you see} what {color|colour} the <shape> {is|has}",
             "how is the <shape> {colored|coloured}",
+            "{could you|please} {tell me|say} {which|what} {color|colour} the <shape> {is|has got}",
+            "look at the <shape> {what color is it|and name its color|which color does it have}",
+            "{what|which} {color|colour} {did they give|was given to|is on} the <shape>",
         ],
         "zh": [
             "{|图里|图中|图片里|画面中|这张图里}{|的|那个}<shape>{是什么颜色|是什么颜色的|的颜色是什么|是哪种颜色|是啥颜色|什么颜色}",
             "{告诉我|说说|请说出|说一下}<shape>{的颜色|是什么颜色}",
             "<shape>{用的是什么颜色|涂的是什么颜色|涂成了什么颜色|有什么颜色|呈什么颜色}",
             "{这个|那个}<shape>{是什么颜色|的颜色呢}",
+            "{请|麻烦你|帮我}{看看|看一看|说说}<shape>{是什么颜色|是哪种颜色|是什么色的}",
+            "<shape>的颜色{是|属于}{哪一个|哪种|什么}",
+            "你{觉得|认为|能看出}<shape>是{什么|哪种}颜色{|吗}",
         ],
     },
     "shape_of_colour": {
@@ -35,12 +41,25 @@ PICTURE = {
             "the <colour> {one|object|thing|shape} {is what shape|has which shape|is what}",
             "{which|what} {figure|object} {is|is painted|is drawn} {in |}<colour>",
             "what kind of {shape|figure} is the <colour> {one|object}",
+            (
+                "{the one|the object|something|the figure} {which|that} is <colour> "
+                "{what shape is it|what is its shape|is of what shape|is what}"
+            ),
+            "the <colour> {one|object|figure} {has|is of} {what|which} {shape|form}",
+            "what {shape|form} does the <colour> {thing|one|object} have",
+            "{which|what} {one of|of} {the figures|the forms|the objects|these} is <colour>",
+            "{name|show|find} the {shape|figure|thing} {that|which} is <colour>",
+            "look at the <colour> {one|thing|object} {what shape is it|what is it|and name its shape}",
+            "i see something <colour> {what is it|what shape is it}",
         ],
         "zh": [
             "{|图里|图中}<colour>的{是什么形状|是什么图形|图形是什么形状|东西是什么形状|物体是什么形状|那个是什么形状|图形是什么}",
             "{哪个|什么}{形状|图形}是<colour>的",
             "<colour>{图形的形状是什么|物体的形状是什么|的形状是什么|是哪个图形}",
             "{告诉我|说说|说出}<colour>的{图形|物体|东西}{是什么形状|的形状}",
+            "<colour>的{是哪个图形|是哪种形状|究竟是什么|那一个是什么图形|是哪一个}",
+            "{你看到的|那个|这个}<colour>的{东西|物体|图形}{属于什么形状|是哪一种图形|是啥形状}",
+            "{请|麻烦你|帮我}{看看|说说}<colour>的{图形|物体|}是{什么形状|什么图形|哪种形状}",
         ],
     },
     "count_all": {
@@ -54,12 +73,20 @@ PICTURE = {
             "{tell me|say} how many {shapes|objects|things|figures} {there are|you see|are in the image}",
             "how many {shapes|objects|figures} {in total|altogether|all together|}{| are there}",
             "the number of {shapes|objects|figures}",
+            (
+                "how many {shapes|objects|things|figures} "
+                "{does it show|does this image contain|does the image have|could you count|did you find}"
+            ),
+            "{give me|i need|i want} the number of {shapes|objects|things}",
+            "in {all|the picture|total} how many {shapes|objects|figures} {do you see|are there}",
         ],
         "zh": [
             "{|图里|图中|图片里|画面中|这里|这张图里}{一共有|总共有|共有|有}{几个|多少个|多少}{图形|形状|东西|物体}",
             "{数一数|数一下|请数一数}{|图里的|图中的|有几个|有多少个}{图形|形状|物体}",
             "{图形|形状|物体}{的数量是多少|的个数是多少|有几个|有多少个|一共几个}",
             "{你看到|你能看到}{几个|多少个}{图形|形状|物体}",
+            "{这张图片|图片|这张图|图}{里|里面|中}{总共|一共|}有{多少|几}个{图形|形状|物体}",
+            "{请|帮我|麻烦你}{数数|数一数|数数看}{图里|图片里|}{一共|总共|}有{多少|几}个{图形|物体|形状}",
         ],
     },
     "count_shape": {
@@ -69,12 +96,20 @@ PICTURE = {
             "what is the {number|count} of <shapes>",
             "{tell me|say} how many <shapes> {there are|you see}",
             "the number of <shapes>",
+            (
+                "how many <shapes> "
+                "{does it show|does this image contain|does the image have|could you count|did you find|in total}"
+            ),
+            "{give me|i need|i want} the number of <shapes>",
+            "in {all|the picture|total} how many <shapes> {do you see|are there}",
         ],
         "zh": [
             "{|图里|图中|图片里|画面中|这里}{一共有|总共有|有}{几个|多少个|多少}<shape>",
             "{数一数|数一下}{|图里|图中}{|有几个|有多少个}<shape>",
             "<shape>{的数量是多少|的个数是多少|有几个|有多少个|一共几个}",
             "{你看到|你能看到}{几个|多少个}<shape>",
+            "{这张图片|图片|这张图|图}{里|里面|中}{总共|一共|}有{多少|几}个<shape>",
+            "{请|帮我|麻烦你}{数数|数一数|数数看}{图里|图片里|}{一共|总共|}有{多少|几}个<shape>",
         ],
     },
     "count_colour": {
@@ -87,12 +122,26 @@ PICTURE = {
             "how many {shapes|objects|things|figures} are <colour>",
             "{tell me|say} how many {shapes|objects|figures} are <colour>",
             "what is the number of <colour> {shapes|objects|figures}",
+            (
+                "how many {shapes|objects|things|figures} "
+                "{have the color <colour>|with the color <colour>|in <colour>|that are <colour>|colored <colour>}"
+                "{ do you see| are there|}"
+            ),
+            (
+                "how many <colour> {shapes|things|objects|figures} "
+                "{does this image contain|does the image have|could you count|are shown|did you find|in total}"
+            ),
+            "{give me|i need|i want} the number of <colour> {shapes|objects|things}",
+            "how many {are|of them are} <colour>",
+            "in {all|the picture|total} how many <colour> {shapes|objects|figures} {do you see|are there}",
         ],
         "zh": [
             "{|图里|图中|图片里|画面中|这里}{一共有|总共有|有}{几个|多少个|多少}<colour>的{图形|形状|东西|物体|}",
             "{数一数|数一下}{|有几个|有多少个}<colour>的{图形|形状|物体}",
             "<colour>的{图形|形状|物体|}{有几个|有多少个|数量是多少|一共几个}",
             "{几个|多少个}{图形|物体}是<colour>的",
+            "{这张图片|图片|这张图|图}{里|里面|中}{总共|一共|}有{多少|几}个<colour>的{图形|形状|物体}",
+            "{请|帮我|麻烦你}{数数|数一数|数数看}{图里|图片里|}{一共|总共|}有{多少|几}个<colour>的{图形|物体|形状}",
         ],
     },
     "where": {
@@ -104,12 +153,19 @@ PICTURE = {
             "{tell me|say|show me} where the {<shape>|<colour> <shape>|<colour> {one|object}} is",
             "the {<shape>|<colour> <shape>} is where",
             "{find|locate} the {<shape>|<colour> <shape>}",
+            (
+                "{do you see|can you tell me|could you say|i wonder|would you know} where the "
+                "{<shape>|<colour> <shape>} {is|stands|sits|is drawn}"
+            ),
+            "where {precisely|about|roughly|in the picture} is the {<shape>|<colour> <shape>}",
         ],
         "zh": [
             "{|图里|图中}{<shape>|<colour><shape>|<colour>的<shape>|<colour>的{图形|物体}}{在哪里|在哪儿|在哪|在什么位置|在什么地方|位于哪里|在图的哪个位置|的位置是哪里|在哪个位置|在哪边}",
             "{告诉我|说说|请指出}{<shape>|<colour><shape>|<colour>的<shape>}{在哪里|的位置|在什么位置}",
             "{哪里|哪儿|什么位置}{有|是}{<shape>|<colour>的<shape>}",
             "{找一下|找到|找找}{<shape>|<colour>的<shape>}",
+            "{请|帮我|麻烦你|你}{看看|看一看|指一下|说说}{<shape>|<colour>的<shape>}{在哪里|在哪儿|在什么地方|在哪个位置}",
+            "你{看|能看出|能告诉我}{<shape>|<colour>的<shape>}在{哪里|哪儿|什么地方}{吗|}",
         ],
     },
     "exists": {
@@ -119,12 +175,22 @@ PICTURE = {
             "does the {picture|image} {have|contain|show} {a|any} {<shape>|<colour> <shape>}",
             "are there any {<shapes>|<colour> <shapes>|<colour> {shapes|objects}}",
             "{tell me if|say whether} there is a {<shape>|<colour> <shape>}",
+            (
+                "{can you tell me|could you say|do you think|would you know|i wonder|please check} {if|whether} "
+                "there is a {<shape>|<colour> <shape>|<colour> {object|shape}}"
+            ),
+            "{is|was} a {<shape>|<colour> <shape>} {there|shown|in the picture|to be seen|among them}",
+            "{do|can|did} you find a {<shape>|<colour> <shape>}",
+            "do you think there is a {<shape>|<colour> <shape>}",
         ],
         "zh": [
             "{|图里|图中|图片里|画面中|这里}{有没有|有}{<shape>|<colour>的<shape>|<colour><shape>|<colour>的{图形|物体}}{吗|}",
             "{|图里|图中|这里}有{<shape>|<colour>的<shape>|<colour><shape>|<colour>的{图形|物体}}吗",
             "{你看到|你能看到|能看到|看得到}{<shape>|<colour>的<shape>|<colour><shape>}吗",
             "{|图里|图中}{存在|是否有}{<shape>|<colour>的<shape>|<colour><shape>}{吗|}",
+            "{请|帮我|麻烦你|你}{看看|看一看|查查|检查一下|瞧瞧}{|图里|图中|这里}有没有{<shape>|<colour>的<shape>|<colour><shape>|<colour>的图形}",
+            "{图里|图中|这里|}有没有{<shape>|<colour>的<shape>|<colour>的图形}{呢|啊|在里面}",
+            "{查一查|看看|你说说}有没有{<shape>|<colour>的<shape>}",
         ],
     },
     "at_place": {
