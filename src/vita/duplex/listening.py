@@ -27,7 +27,8 @@ class Ear:
     """
 
     def __init__(self, turn: int, name: ContextName, position: int) -> None:
-        self.turn, self.name, self.position = turn, name, position
+        self.turn, self.position = turn, position
+        self.name: ContextName = name
         self.views: tuple[Part, ...] = ()
         self.message: Message | None = None
         self.reply: Reply | None = None
