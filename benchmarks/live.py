@@ -117,9 +117,10 @@ def report(events: list[dict[str, Any]], script: list[tuple[str, float, float]])
         mine = {e["event"]: e for e in reversed(events) if e.get("turn") == turn["turn"]}
         text = f"{kind:18} at {start_s:6.2f} s, {end_s - start_s:5.2f} s long: {mine['state']['state']}"
         if "first_audio" in mine:
-            answered.append(1000 * (mine["first_audio"]["t"] - end_s))
+            first_ms = 1000 * (mine["first_audio"]["t"] - end_s)
+            answered += [first_ms] if kind.startswith("question") else []
             waited = 1000 * (mine["speech_end"]["t"] - end_s)
-            text += f", first sound {answered[-1]:.0f} ms after its end (of which {waited:.0f} ms waiting)"
+            text += f", first sound {first_ms:.0f} ms after its end (of which {waited:.0f} ms waiting)"
         if kind.endswith("over it"):
             for sound in ("low", "held"):
                 times = [e["t"] for e in events if e["event"] == "sound" and e["sound"] == sound]
