@@ -48,6 +48,8 @@ def with_a_word_lost(text: str, lang: str) -> set[str]:
 def can_be_made(question: str, core: set[str], lang: str) -> str | None:
     """The training phrasing that becomes `question` by decoration and a lost word, if there is one."""
     ways, space = texts("lead_ins")[lang], " " if lang == "en" else ""
+    if lang == "zh":
+        question = question.replace("> ", ">")  # what fills a slot is Chinese: no space stays behind it
     heads = {"", *(text + space for b in ways["before"] for text in with_a_word_lost(b, lang) if text)}
     tails = {"", *(space + text for a in ways["after"] for text in with_a_word_lost(a, lang) if text)}
     for head in heads:

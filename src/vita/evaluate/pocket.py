@@ -62,7 +62,9 @@ def matches(case: Case, text: str) -> bool:
     """Whether an answer is right: the key words, or the exact answer for counts, sums, places, yes/no and print."""
     given, wanted = _plain(text), _plain(case.answer)
     if case.kind in LONG_KINDS:
-        return any(_prefix_share(given, _plain(option)) > 0.9 for option in case.answer.split(" | "))
+        # spaces do not count: between Chinese characters none is written
+        options = [_plain(option).replace(" ", "") for option in case.answer.split(" | ")]
+        return any(_prefix_share(given.replace(" ", ""), option) > 0.9 for option in options)
     if case.kind in EXACT_KINDS or not wanted:
         return given == wanted
     if case.lang == "en":

@@ -51,6 +51,10 @@ PICTURE = {
             "{name|show|find} the {shape|figure|thing} {that|which} is <colour>",
             "look at the <colour> {one|thing|object} {what shape is it|what is it|and name its shape}",
             "i see something <colour> {what is it|what shape is it}",
+            "{which|what} one {of|among} the shapes is {<colour>|the <colour> one}",
+            "among the shapes {which|what} is the <colour> one",
+            "{point out|point to|find me} the shape {that|which} is <colour>",
+            "of {all|these} shapes which {one|} is <colour>",
         ],
         "zh": [
             "{|图里|图中}<colour>的{是什么形状|是什么图形|图形是什么形状|东西是什么形状|物体是什么形状|那个是什么形状|图形是什么}",
@@ -102,6 +106,9 @@ PICTURE = {
             ),
             "{give me|i need|i want} the number of <shapes>",
             "in {all|the picture|total} how many <shapes> {do you see|are there}",
+            "{can you|could you} {count|find} the <shapes>",
+            "<shapes> {how many are there|how many do you see|how many}",
+            "how many of {the|these} shapes are <shapes>",
         ],
         "zh": [
             "{|图里|图中|图片里|画面中|这里}{一共有|总共有|有}{几个|多少个|多少}<shape>",
@@ -191,6 +198,9 @@ PICTURE = {
             "{请|帮我|麻烦你|你}{看看|看一看|查查|检查一下|瞧瞧}{|图里|图中|这里}有没有{<shape>|<colour>的<shape>|<colour><shape>|<colour>的图形}",
             "{图里|图中|这里|}有没有{<shape>|<colour>的<shape>|<colour>的图形}{呢|啊|在里面}",
             "{查一查|看看|你说说}有没有{<shape>|<colour>的<shape>}",
+            "{能|可以|你能|能不能}{找到|找出}{<shape>|<colour>的<shape>|<colour>的图形}{吗|}",
+            "{替我|给我|你来}{找|找一下|找一找}有没有{<shape>|<colour>的<shape>}",
+            "{找得到|找不找得到}{<shape>|<colour>的<shape>}{吗|}",
         ],
     },
     "at_place": {
