@@ -210,7 +210,7 @@ def test_a_few_steps_lower_the_loss(
     batch = batches(tokenizer, lexicon)(0)
     optimiser = torch.optim.Adam(model.parameters(), 5e-3)
     losses = []
-    for _ in range(8):
+    for _ in range(12):
         loss, figures = hearing_loss(model, batch, CPU)
         assert float(loss.detach()) == pytest.approx(figures["words"] + 0.3 * figures["sounds"], rel=1e-5)
         optimiser.zero_grad()
