@@ -180,8 +180,7 @@ def load_shard(folder: Path, seed: int, number: int, size: int = SHARD_SIZE) -> 
     if not path.is_file():
         synthesise_shard(turns, path)
     with np.load(path) as stored:
-        # shards without a fingerprint are of the first version, whose size alone can be checked
-        same = "turns" not in stored or str(stored["turns"]) == fingerprint(turns)
+        same = "turns" in stored and str(stored["turns"]) == fingerprint(turns)
         if not same or len(stored["offsets"]) != len(turns) + 1:
             raise DataError(f"{path} was spoken from other turns", fix="delete the folder, it is made again")
         return SpeechShard(turns, stored["mels"], stored["offsets"])
