@@ -40,8 +40,8 @@ STOP_WORDS = frozenset({"stop", "stop it", "停", "停下", "别说了"})
 
 
 class Session:
-    """One user. Use it as `async with Session(...) as session`, in one event loop; at its end, or after `close`, nothing
-    of it runs on, and its contexts hold nothing.
+    """One user. Use it as `async with Session(...) as session`, in one event loop; at its end, or after `close`,
+    nothing of it runs on, and its contexts hold nothing.
 
     Args:
         engine: answers; two contexts of it are opened.
