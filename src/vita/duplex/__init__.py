@@ -8,6 +8,7 @@ voice_activity.py  is somebody speaking? (Silero VAD)
 turns.py      from voice activity to turns: start and stop strategies
 microphone.py what was heard, and the events that it makes
 monitor.py    the monitor at work; listening.py: a spoken turn on its way into the monitor's context
+spotter.py    "stop" and "mm-hm": words that need no model to be understood
 answering.py  an answer while it is written, spoken and played
 player.py     plays it block by block; ledger.py: what of it was heard
 contexts.py   the two contexts and their lanes of work (lane.py); history.py: what was really said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vita.duplex.machine import Policy
+from vita.duplex.spotter import Spotter
 from vita.duplex.turns import Semantic, StartStrategy, StopStrategy
 from vita.engine.protocol import GREEDY, Sampling
 from vita.errors import ConfigError
@@ -18,6 +19,8 @@ class LiveOptions:
     start, stop: when a turn begins and ends.
     policy: what interrupts.
     sampling: how answers are written.
+    spotter: words that stop an answer, or never do.
+    word_silence_ms: so much silence must follow a stop word while its turn goes on.
     sample_rate_hz: of the sound that is played.
     chunk_ms: the monitor reads sound in pieces of this length.
     trailing_ms: so much of the silence after a turn's last voice is read with it.
@@ -31,6 +34,8 @@ class LiveOptions:
     stop: StopStrategy = field(default_factory=Semantic)
     policy: Policy = field(default_factory=Policy)
     sampling: Sampling = GREEDY
+    spotter: Spotter = field(default_factory=Spotter)
+    word_silence_ms: float = 100.0
     sample_rate_hz: int = 24_000
     chunk_ms: float = 160.0
     trailing_ms: float = 200.0

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 LiveEvent = dict[str, Any]
 """As in EVENTS.jsonl: t (seconds of input), turn, event, role, context, and what belongs to the event."""
-STOP_WORDS = frozenset({"stop", "stop it", "停", "停下", "别说了"})
 
 
 class Session:
@@ -128,7 +127,7 @@ class Session:
 
     def type(self, text: str) -> None:
         """The user has sent text: "stop" ends the answer, anything else is a question."""
-        if text.strip(" \n.!?。！？").lower() in STOP_WORDS:
+        if self.options.spotter.is_stop(text):
             self.stop()
         elif text.strip():
             self._happen(ev.Typed(text))

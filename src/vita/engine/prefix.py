@@ -187,5 +187,6 @@ class Prefix:
                 # Half of the layers may have grown.
                 self._cache, self._read, self._logits_V = new_cache(self._model), Prompt([], []), None
                 raise
-            self._read, self._logits_V = after, outputs.logits[0, -1]
-            return self._logits_V
+            logits_V = outputs.logits[0, -1]
+            self._read, self._logits_V = after, logits_V
+            return logits_V
