@@ -5,6 +5,7 @@ machine.py    the conversation itself: (state, event) -> (state, commands); who 
 session.py    drives it with an engine, a voice and a clock; options.py: all settings
 files.py      a session on recordings
 voice_activity.py  is somebody speaking? (Silero VAD)
+echo.py       the assistant's own voice is taken out of what is heard, and told from other people's
 turns.py      from voice activity to turns: start and stop strategies
 microphone.py what was heard, and the events that it makes
 monitor.py    the monitor at work; listening.py: a spoken turn on its way into the monitor's context

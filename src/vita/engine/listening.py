@@ -107,8 +107,9 @@ class LocalListening:
             return None
         tokenizer = self._parts.tokenizer
         spelled = [tokenizer(phrase, add_special_tokens=False)["input_ids"] for phrase in phrases]
-        text = tokenizer.decode(heard.ids(), skip_special_tokens=True).strip()
-        return Words(text, dict(zip(phrases, heard.likelihoods(spelled), strict=True)))
+        text = tokenizer.decode(heard.ids(), skip_special_tokens=True)
+        assert isinstance(text, str)
+        return Words(text.strip(), dict(zip(phrases, heard.likelihoods(spelled), strict=True)))
 
     def close(self) -> None:
         """See Listening."""
