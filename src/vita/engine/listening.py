@@ -8,7 +8,7 @@ chunk, the end of the turn, the beginning of a reply) is read ahead for a probe,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,6 +18,7 @@ from vita.chat.messages import Audio, Message, extended
 from vita.engine.decoding import ReplyParts
 from vita.engine.prefix import Mark, Prefix
 from vita.engine.prompt import Prompt, PromptBuilder, Span
+from vita.engine.protocol import Words
 from vita.engine.turnstile import Turnstile
 from vita.errors import LimitError, MediaError, PromptError
 from vita.media import SAMPLE_RATE_HZ, check_samples
@@ -94,6 +95,21 @@ class LocalListening:
         self._check_room(self._num_samples)
         with self._turn():
             return self._parts.read_state(self._prefix, self._read_ahead(), "auto").probabilities
+
+    def words(self, phrases: Sequence[str] = ()) -> Words | None:
+        """See Listening."""
+        self._check_open()
+        self._check_long_enough()
+        with self._turn():
+            self._read_ahead()
+        heard = self._sound.words
+        if heard is None:
+            return None
+        tokenizer = self._parts.tokenizer
+        spelled = [tokenizer(phrase, add_special_tokens=False)["input_ids"] for phrase in phrases]
+        text = tokenizer.decode(heard.ids(), skip_special_tokens=True)
+        assert isinstance(text, str)
+        return Words(text.strip(), dict(zip(phrases, heard.likelihoods(spelled), strict=True)))
 
     def close(self) -> None:
         """See Listening."""
