@@ -6,13 +6,13 @@ are carried out with an engine, a voice and a clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vita.chat.messages import Message, Text
+from vita.chat.messages import Message, Part, Text
 from vita.clock import Clock
 from vita.duplex import events as ev
 from vita.duplex.answering import AnswerRun, fields_of
@@ -25,7 +25,7 @@ from vita.duplex.options import LiveOptions
 from vita.duplex.player import Sink
 from vita.duplex.views import Views
 from vita.duplex.voice_activity import VoiceActivity
-from vita.engine.protocol import Engine, Reply
+from vita.engine.protocol import Engine, Reply, Sampling
 from vita.errors import VitaError
 from vita.speech.voices import Voice
 from vita.tokens import State
@@ -49,6 +49,8 @@ class Session:
         sink: gets the sound of the answers.
         on_event: gets the log, in order.
         options: all settings.
+        said: messages that were said before; with them, the system prompt is theirs.
+        on_text: told of an answer's text as it is written: the turn, and a piece.
     """
 
     def __init__(
@@ -61,11 +63,13 @@ class Session:
         sink: Sink,
         on_event: Callable[[LiveEvent], None],
         options: LiveOptions | None = None,
+        said: Sequence[Message] = (),
+        on_text: Callable[[int, str], None] = lambda turn, piece: None,
     ) -> None:
         self.options = options = options or LiveOptions()
-        self._voice, self._clock, self._sink, self._on_event = voice, clock, sink, on_event
+        self._voice, self._clock, self._sink, self._on_event, self._on_text = voice, clock, sink, on_event, on_text
         self._live = Live(policy=options.policy)
-        self._contexts = Contexts(engine, options.system, options.history_tokens, clock)
+        self._contexts = Contexts(engine, None if said else options.system, said, options.history_tokens, clock)
         self._microphone = Microphone(activity, options.start, options.stop)
         self._views = Views(options.video_s, options.max_frames)
         self._monitor = Monitor(
@@ -114,6 +118,54 @@ class Session:
         elif text.strip():
             self._happen(ev.Typed(text))
 
+    def add(self, key: Hashable, *parts: Part, after: Hashable = None) -> None:
+        """Put into the conversation what the user has typed, shown or said elsewhere; nothing is answered yet.
+
+        Args:
+            key: tells the message from others, in `change`. Spoken turns have ("question", turn), answers
+                ("answer", turn).
+            parts: of the message; what was shown before and not looked at yet is put before them.
+            after: the key of the message that it follows, instead of the last.
+        """
+        message = Message("user", (*self._views.take(self._clock.now_s()), *parts))
+        self._contexts.history.add(message, key, after=after)
+        self._contexts.refresh(self._live.monitor, self._live.num_turns)
+
+    def change(self, key: Hashable, message: Message | None) -> None:
+        """Put another message in the place of one, or take it out. Raises PromptError for one that is not there."""
+        self._contexts.history.change(key, message)
+        self._contexts.refresh(self._live.monitor, self._live.num_turns)
+
+    def answer(self, sampling: Sampling | None = None) -> int:
+        """Answer the conversation as it stands; the number of the turn.
+
+        Args:
+            sampling: how, in place of the options'.
+        """
+        self._happen(ev.Typed("", sampling or self.options.sampling))
+        return self._live.num_turns
+
+    def end_turn(self) -> bool:
+        """What is being said ends here; False if nobody speaks."""
+        events = self._microphone.end_turn(self._microphone.last_voice_s)
+        self._happen(*events)
+        return bool(events)
+
+    def drop_turn(self) -> bool:
+        """What is being said was not meant for anybody; False if nobody speaks."""
+        if not self._microphone.drop_turn():
+            return False
+        self._happen(ev.Dropped())
+        return True
+
+    def configure(self, options: LiveOptions) -> None:
+        """Other settings, from now on; for an answer that goes on the old ones hold."""
+        if options.system != self.options.system:
+            self._contexts.history.set_system(options.system)
+        self.options = options
+        self._microphone.set_strategies(options.start, options.stop)
+        self._monitor.set_options(options)
+
     def stop(self, *, is_spoken: bool = False) -> None:
         """The answer is to end: by a button, a typed word, or a word spotted in the turn that goes on (`is_spoken`),
         which then needs no answer either.
@@ -141,26 +193,29 @@ class Session:
 
     def _said(self) -> tuple[Message, ...]:
         """The conversation up to now, with what was heard so far of the answer that goes on."""
-        run = self._run
-        return self._contexts.history.with_partial(run.heard if run else None, run.state if run else State.NOISE)
+        run, history = self._run, self._contexts.history
+        if run is None:
+            return history.messages
+        return history.with_partial(run.heard, run.state, run.after)
 
     def _answer(self, command: ev.Answer) -> None:
         ear = self._monitor.take(command.turn)
         message, reply = ear.message, ear.reply
         assert message is not None
         assert reply is not None
-        self._contexts.history.add(message)
+        self._contexts.history.add_heard(message, ("question", ear.turn))
         run = self._new_run(ear.turn, ear.name)
         self._contexts.submit(ear.name, ear.turn, lambda: self._write(run, reply))
         self._contexts.refresh(self._live.monitor, ear.turn)
 
     def _answer_typed(self, command: ev.AnswerTyped) -> None:
         context = self._contexts[command.context]
-        views = self._views.take(self._clock.now_s())
-        self._contexts.history.add(Message("user", (*views, Text(command.text))))
+        if command.text:
+            views = self._views.take(self._clock.now_s())
+            self._contexts.history.add(Message("user", (*views, Text(command.text))), ("question", command.turn))
         wanted = self._contexts.history.messages
         run = self._new_run(command.turn, command.context)
-        sampling = replace(self.options.sampling, state="answer")
+        sampling = command.sampling or replace(self.options.sampling, state="answer")
 
         def read() -> Reply:
             catch_up(context, wanted)
@@ -201,7 +256,8 @@ class Session:
 
         run = AnswerRun(
             turn, name, clock=self._clock, voice=self._voice, sink=self._sink, sound=self._live.sound,
-            sample_rate_hz=self.options.sample_rate_hz, tell=tell, on_end=on_end,
+            sample_rate_hz=self.options.sample_rate_hz, lead_s=self.options.lead_ms / 1000, tell=tell,
+            on_text=lambda piece: self._on_text(turn, piece), on_end=on_end, after=self._contexts.history.last,
         )  # fmt: skip
         self._run = run
         self._runs.append(run)
@@ -221,7 +277,7 @@ class Session:
     def _close_answer(self, run: AnswerRun, message: Message) -> None:
         """The answer is over: what of it was heard belongs to the history."""
         self._run = None
-        self._contexts.history.add(message)
+        self._contexts.history.add(message, ("answer", run.turn), after=run.after)
         forgotten = self._contexts.history.forget_oldest(self._prompt_tokens)
         if forgotten is not None:
             self._tell(ev.Tell("forgotten", run.turn, fields={"question": forgotten.text or "(spoken)"}))
