@@ -35,6 +35,7 @@ class AnswerRun:
         tell: told of first_audio, reply_text, reply_start, reply_end and playback_end.
         on_text: told of the text, as it is written.
         after: the key of the message that it answers, see `history.History`.
+        reply: what is to be written, where it has been begun already.
         on_end: called with an error or None when all was played, or could not be; not when it was cut.
     """
 
@@ -53,6 +54,7 @@ class AnswerRun:
         on_text: Callable[[str], None],
         after: Hashable,
         on_end: Callable[[VitaError | None], None],
+        reply: Reply | None = None,
     ) -> None:
         self.turn, self.after = turn, after
         self.name: ContextName = name
@@ -62,7 +64,7 @@ class AnswerRun:
         self.is_cut = False
         self._clock, self._voice, self._rate_hz, self._tell, self._on_end = clock, voice, sample_rate_hz, tell, on_end
         self._on_text = on_text
-        self._reply: Reply | None = None
+        self._reply = reply
         self._has_sounded = False
         self._splitter = ClauseSplitter()
         self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
@@ -102,7 +104,7 @@ class AnswerRun:
         self.prompt_tokens = result.usage.prompt_tokens
         if not self.is_cut:
             self.message = context.messages[-1]
-            self._tell(None, "reply_end", text=result.text, ending=result.ending)
+            self._tell(None, "reply_end", text=result.text, ending=result.ending, usage=result.usage.to_dict())
             for clause in [*self._splitter.finish(), None]:
                 self._clauses.put_nowait(clause)
 

@@ -118,8 +118,8 @@ class Disconnected:
 
 
 Event = Union[  # noqa: UP007
-    Voice, SpeechStarted, SpeechPaused, SpeechEnded, Listened, Probed, Decided, Failed, Dropped, Typed, StopWord, AnswerEnded,
-    Disconnected,
+    Voice, SpeechStarted, SpeechPaused, SpeechEnded, Listened, Probed, Decided, Failed, Dropped, Typed, StopWord,
+    AnswerEnded, Disconnected,
 ]  # fmt: skip
 
 

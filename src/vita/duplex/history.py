@@ -11,7 +11,6 @@ from collections.abc import Hashable, Sequence
 
 from vita.chat.messages import Message
 from vita.engine.protocol import Context
-from vita.errors import PromptError
 from vita.tokens import State
 
 
@@ -50,12 +49,17 @@ class History:
             message = Message("user", message.parts[len(before[0].parts) :])
         self.add(message, key)
 
-    def change(self, key: Hashable, message: Message | None) -> None:
-        """Put another message in the place of an entry, or none. Raises PromptError for an entry that is not there."""
-        place = next((n for n, (other, _) in enumerate(self._entries) if other == key), None)
-        if place is None:
-            raise PromptError("this message is not in the conversation any more")
-        self._entries[place : place + 1] = [] if message is None else [(key, message)]
+    def find(self, key: Hashable) -> Message | None:
+        """The message of an entry, if it is still there."""
+        return next((message for other, message in self._entries if other == key), None)
+
+    def change(self, key: Hashable, message: Message) -> None:
+        """Put another message in the place of an entry, if it is still there."""
+        self._entries = [(other, message if other == key else old) for other, old in self._entries]
+
+    def drop(self, key: Hashable) -> None:
+        """Take an entry out, if it is still there."""
+        self._entries = [entry for entry in self._entries if entry[0] != key]
 
     def set_system(self, text: str | None) -> None:
         """Another system prompt, or the model's own."""

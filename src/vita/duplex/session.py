@@ -6,13 +6,14 @@ are carried out with an engine, a voice and a clock.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vita.chat.messages import Message, Part, Text
+from vita.chat.messages import Message, Text
 from vita.clock import Clock
 from vita.duplex import events as ev
 from vita.duplex.answering import AnswerRun, fields_of
@@ -39,7 +40,8 @@ STOP_WORDS = frozenset({"stop", "stop it", "停", "停下", "别说了"})
 
 
 class Session:
-    """One user. Use it as `async with Session(...) as session`, in one event loop; at its end nothing of it runs on.
+    """One user. Use it as `async with Session(...) as session`, in one event loop; at its end, or after `close`,
+    nothing of it runs on, and its contexts hold nothing.
 
     Args:
         engine: answers; two contexts of it are opened.
@@ -79,17 +81,32 @@ class Session:
         self._run: AnswerRun | None = None
         self._prompt_tokens = 0  # of the last answer that was written
         self._runs: list[AnswerRun] = []  # those of which something may still run
+        self._closing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Session:
         self._contexts.start(lambda turn, error: self._happen(ev.Failed(turn, str(error))))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._happen(ev.Disconnected())
-        await self._contexts.close()
-        for run in self._runs:
-            await run.gone()
-        self._monitor.let_go()
+        await self.close()
+
+    async def close(self) -> None:
+        """The user is gone: silence now, and soon nothing is computed or kept any more. Whoever waits for it may be
+        cancelled: it goes on. Raises what was a fault of ours.
+        """
+        if self._closing is None:
+            self._happen(ev.Disconnected())
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        try:
+            await self._contexts.finish()
+        finally:
+            for run in self._runs:
+                await run.gone()
+            self._monitor.let_go()
+            self._contexts.free_all()
 
     @property
     def history(self) -> tuple[Message, ...]:
@@ -102,7 +119,9 @@ class Session:
         return self._live.is_idle and self._contexts.is_idle
 
     def feed(self, samples: np.ndarray) -> None:
-        """What the microphone heard next: float32 [num_samples], mono, 16 kHz, of any length."""
+        """What the microphone heard next: float32 [num_samples], mono, 16 kHz, of any length. Nothing after `close`."""
+        if self._closing is not None:
+            return
         self._contexts.check()
         for run in self._runs:
             run.check()
@@ -118,22 +137,30 @@ class Session:
         elif text.strip():
             self._happen(ev.Typed(text))
 
-    def add(self, key: Hashable, *parts: Part, after: Hashable = None) -> None:
-        """Put into the conversation what the user has typed, shown or said elsewhere; nothing is answered yet.
+    def add(self, key: Hashable, message: Message, *, after: Hashable = None) -> None:
+        """Put a message into the conversation; nothing is answered yet.
 
         Args:
             key: tells the message from others, in `change`. Spoken turns have ("question", turn), answers
                 ("answer", turn).
-            parts: of the message; what was shown before and not looked at yet is put before them.
+            message: the user's; what was shown before and not looked at yet is put before it. Or an answer of before.
             after: the key of the message that it follows, instead of the last.
         """
-        message = Message("user", (*self._views.take(self._clock.now_s()), *parts))
+        if message.role == "user":
+            message = Message("user", (*self._views.take(self._clock.now_s()), *message.parts))
         self._contexts.history.add(message, key, after=after)
         self._contexts.refresh(self._live.monitor, self._live.num_turns)
 
+    def message(self, key: Hashable) -> Message | None:
+        """The message with this key, if it is still in the conversation."""
+        return self._contexts.history.find(key)
+
     def change(self, key: Hashable, message: Message | None) -> None:
-        """Put another message in the place of one, or take it out. Raises PromptError for one that is not there."""
-        self._contexts.history.change(key, message)
+        """Put another message in the place of one, or take it out; nothing happens if it was forgotten already."""
+        if message is None:
+            self._contexts.history.drop(key)
+        else:
+            self._contexts.history.change(key, message)
         self._contexts.refresh(self._live.monitor, self._live.num_turns)
 
     def answer(self, sampling: Sampling | None = None) -> int:
@@ -176,6 +203,10 @@ class Session:
         """A still picture, for the next question; RGB."""
         self._views.add_picture(picture)
 
+    def hide(self, picture: PIL.Image.Image) -> None:
+        """The picture is not for the next question after all; nothing happens if it was taken already."""
+        self._views.remove_picture(picture)
+
     def look(self, frame: PIL.Image.Image) -> None:
         """What the camera sees now, once or twice a second; RGB."""
         self._views.add_frame(self._clock.now_s(), frame)
@@ -204,7 +235,7 @@ class Session:
         assert message is not None
         assert reply is not None
         self._contexts.history.add_heard(message, ("question", ear.turn))
-        run = self._new_run(ear.turn, ear.name)
+        run = self._new_run(ear.turn, ear.name, reply)
         self._contexts.submit(ear.name, ear.turn, lambda: self._write(run, reply))
         self._contexts.refresh(self._live.monitor, ear.turn)
 
@@ -243,7 +274,7 @@ class Session:
         finally:
             self._contexts.free(run.name)
 
-    def _new_run(self, turn: int, name: ev.ContextName) -> AnswerRun:
+    def _new_run(self, turn: int, name: ev.ContextName, reply: Reply | None = None) -> AnswerRun:
         def tell(at_s: float | None, event: str, **fields: Any) -> None:
             self._tell(ev.Tell(event, turn, "generator", name, fields), at_s)
 
@@ -258,6 +289,7 @@ class Session:
             turn, name, clock=self._clock, voice=self._voice, sink=self._sink, sound=self._live.sound,
             sample_rate_hz=self.options.sample_rate_hz, lead_s=self.options.lead_ms / 1000, tell=tell,
             on_text=lambda piece: self._on_text(turn, piece), on_end=on_end, after=self._contexts.history.last,
+            reply=reply,
         )  # fmt: skip
         self._run = run
         self._runs.append(run)
@@ -275,8 +307,10 @@ class Session:
             self._contexts.refresh(command.context, command.turn)
 
     def _close_answer(self, run: AnswerRun, message: Message) -> None:
-        """The answer is over: what of it was heard belongs to the history."""
+        """The answer is over: what of it was heard belongs to the history; of noise, not even the sound."""
         self._run = None
+        if message.state is State.NOISE:
+            return self._contexts.history.drop(run.after)
         self._contexts.history.add(message, ("answer", run.turn), after=run.after)
         forgotten = self._contexts.history.forget_oldest(self._prompt_tokens)
         if forgotten is not None:
