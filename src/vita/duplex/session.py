@@ -118,6 +118,11 @@ class Session:
         """Nobody speaks, and nothing is to be read, answered or played."""
         return self._live.is_idle and self._contexts.is_idle
 
+    @property
+    def next_turn(self) -> int:
+        """The number of the turn that comes next."""
+        return self._live.num_turns + 1
+
     def feed(self, samples: np.ndarray) -> None:
         """What the microphone heard next: float32 [num_samples], mono, 16 kHz, of any length. Nothing after `close`."""
         if self._closing is not None:
@@ -163,14 +168,9 @@ class Session:
             self._contexts.history.change(key, message)
         self._contexts.refresh(self._live.monitor, self._live.num_turns)
 
-    def answer(self, sampling: Sampling | None = None) -> int:
-        """Answer the conversation as it stands; the number of the turn.
-
-        Args:
-            sampling: how, in place of the options'.
-        """
-        self._happen(ev.Typed("", sampling or self.options.sampling))
-        return self._live.num_turns
+    def answer(self, sampling: Sampling) -> None:
+        """Answer the conversation as it stands; an answer that goes on ends."""
+        self._happen(ev.Typed("", sampling))
 
     def end_turn(self) -> bool:
         """What is being said ends here; False if nobody speaks."""

@@ -155,12 +155,24 @@ ClientEvent = Union[  # noqa: UP007
 _ADAPTER: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")])
 
 
-def read_event(message: str) -> ClientEvent:
-    """One message as an event. Raises ApiError, with `event_id` of the message in its headers, for what is none."""
+def parsed(message: str) -> Any:
+    """What a message holds; None for what is no JSON."""
     try:
-        found = json.loads(message)
+        return json.loads(message)
     except (ValueError, RecursionError):
-        raise ApiError(400, "the message is no valid JSON", code="invalid_json") from None
+        return None
+
+
+def id_of(found: Any) -> str | None:
+    """The client's id of what may be an event."""
+    event_id = found.get("event_id") if isinstance(found, dict) else None
+    return event_id[:512] if isinstance(event_id, str) else None
+
+
+def read_event(found: Any) -> ClientEvent:
+    """What a message holds as an event. Raises ApiError for what is none."""
+    if found is None:
+        raise ApiError(400, "the message is no valid JSON", code="invalid_json")
     if not isinstance(found, dict) or not isinstance(found.get("type"), str):
         raise ApiError(400, "the message is no event: it needs a `type`", code="invalid_event", param="type")
     try:
@@ -172,7 +184,7 @@ def read_event(message: str) -> ClientEvent:
 def refusal(error: ValidationError, start: str = "") -> ApiError:
     """What is told of an event, or of a part `start` of it, that is not valid; what was sent is not repeated."""
     first = max(error.errors(include_input=False, include_url=False), key=lambda found: len(found["loc"]))
-    if first["type"] == "union_tag_invalid":
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return ApiError(400, "there is no event of this type", code="unknown_event", param="type")
     steps = [str(step)[:60] for step in first["loc"] if "." not in str(step) and str(step).isprintable()]
     param = ".".join([*([start] if start else []), *steps]) or None

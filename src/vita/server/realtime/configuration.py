@@ -168,9 +168,7 @@ def live_options(configuration: Configuration, settings: ServerSettings) -> Live
 def _strategies(turns: ServerVad | SemanticVad | None) -> tuple[StartStrategy, StopStrategy]:
     if isinstance(turns, ServerVad):
         stay = min(turns.threshold, max(0.01, turns.threshold - 0.15))
-        start = StartStrategy(
-            threshold=turns.threshold, stay_threshold=stay, preroll_ms=float(turns.prefix_padding_ms)
-        )
+        start = StartStrategy(threshold=turns.threshold, stay_threshold=stay, preroll_ms=float(turns.prefix_padding_ms))
         return start, FixedSilence(silence_ms=float(turns.silence_duration_ms))
     threshold, silence_ms = _EAGERNESS[turns.eagerness if turns else "auto"]
     return StartStrategy(), Semantic(threshold=threshold, silence_ms=silence_ms)

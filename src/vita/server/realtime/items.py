@@ -1,12 +1,12 @@
 """The items of a realtime conversation, as its client knows them. Kept by `conversation.py`.
 
-What the model reads is the live session's history; an item knows the key of its message there. Items of noise have none.
+What the model reads is the live session's history; an item knows the key of its message there, if it has one.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -42,12 +42,24 @@ class Item:
     state: State | None = None
     words: list[tuple[float, str]] = field(default_factory=list)
     sent_ms: float = 0.0
+    _reported: tuple[float, float] | None = None
 
     def wire(self) -> dict[str, Any]:
         """As it is sent."""
         item = {"id": self.id, "object": "realtime.item", "type": "message", "status": self.status}
         item |= {"role": self.role, "content": [dict(part) for part in self.content]}
         return item | ({} if self.state is None else {"vita": {"state": self.state.value}})
+
+    def report(self, audio_end_ms: float, now_s: float) -> None:
+        """The client says that so much has been played by now."""
+        self._reported = (audio_end_ms, now_s)
+
+    def played_ms(self, now_s: float) -> float | None:
+        """How much has been played by now, by the client's last report; None without one."""
+        if self._reported is None:
+            return None
+        audio_end_ms, at_s = self._reported
+        return min(self.sent_ms, audio_end_ms + 1000 * (now_s - at_s))
 
     def heard(self, audio_end_ms: float) -> str:
         """The words of an answer whose sound ends until then."""
@@ -60,7 +72,7 @@ class Items:
     def __init__(self) -> None:
         self._items: list[Item] = []
 
-    def __iter__(self):  # noqa: ANN204
+    def __iter__(self) -> Iterator[Item]:
         return iter(self._items)
 
     def add(self, item: Item, after: str | None = None) -> str | None:

@@ -35,7 +35,7 @@ class Response:
     def __init__(
         self, emit: Emit, items: Items, configuration: Configuration, turn: int, metadata: dict[str, str] | None = None
     ) -> None:
-        self.id, self.turn, self.item = new_id("resp"), turn, None
+        self.id, self.turn = new_id("resp"), turn
         self.item: Item | None = None
         self.state: State | None = None
         self.text = ""
@@ -87,8 +87,12 @@ class Response:
             self._tell("response.output_audio_transcript.delta", delta=words)
 
     def played_ms(self, now_s: float) -> float:
-        """How much of its sound has been played by now, if it is played as it is meant to be."""
-        return 0.0 if self.item is None else max(0.0, self.item.sent_ms - 1000 * max(0.0, self._end_s - now_s))
+        """How much of its sound has been played by now: the client's word, or else as it is meant to be played."""
+        if self.item is None:
+            return 0.0
+        meant_ms = max(0.0, self.item.sent_ms - 1000 * max(0.0, self._end_s - now_s))
+        reported_ms = self.item.played_ms(now_s)
+        return meant_ms if reported_ms is None else reported_ms
 
     def finish(self, status: Status, *, reason: str | None = None) -> None:
         """It has ended."""

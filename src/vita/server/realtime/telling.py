@@ -1,20 +1,23 @@
 """What a live session tells, as events for its client: turns of the user, and the response to each.
 
-Used by `conversation.py`. A turn that comes while an answer is played is told only when it has ended that answer, or was
-noise: clients fall silent at `speech_started`, and side talk is no reason to.
+Used by `conversation.py`. The beginning of a turn that comes while an answer is played is told only when it has ended
+that answer: clients fall silent at `speech_started`, and side talk is no reason to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from vita.chat.messages import Message
 from vita.clock import Clock
 from vita.duplex.session import LiveEvent
 from vita.server.metrics import Metrics
+from vita.server.realtime.answer_voice import AnswerVoice
 from vita.server.realtime.configuration import Configuration
 from vita.server.realtime.items import Item, Items, new_id
 from vita.server.realtime.response import Emit, Response
@@ -39,17 +42,29 @@ class Telling:
         emit: sends an event.
         items: gets the items of turns and answers.
         configuration: the session's, as it is now.
+        change: changes a message of the session's history, or takes it out.
+        voice: the session's.
         clock: the session's.
         metrics: counts.
 
     response: the one that is on its way.
+    unread: items that the client has made since the last answer began.
     """
 
     def __init__(
-        self, emit: Emit, items: Items, configuration: Callable[[], Configuration], clock: Clock, metrics: Metrics
+        self,
+        *,
+        emit: Emit,
+        items: Items,
+        configuration: Callable[[], Configuration],
+        change: Callable[[Hashable, Message | None], None],
+        voice: AnswerVoice,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
-        self._emit, self._items, self._configuration = emit, items, configuration
-        self._clock, self._metrics = clock, metrics
+        self._emit, self._items, self._configuration, self._change = emit, items, configuration, change
+        self._voice, self._clock, self._metrics = voice, clock, metrics
+        self.unread: list[Item] = []
         self._turns: dict[int, _Turn] = {}
         self._asked_s: float | None = None
         self.response: Response | None = None
@@ -62,6 +77,7 @@ class Telling:
 
     def respond(self, turn: int, configuration: Configuration, metadata: dict[str, str] | None = None) -> Response:
         """A response to a turn begins."""
+        self._voice.speaks = configuration.speaks
         self.response = Response(self._emit, self._items, configuration, turn, metadata)
         return self.response
 
@@ -100,9 +116,9 @@ class Telling:
 
     def _on_state(self, event: LiveEvent) -> None:
         turn, state = self._turns.get(event["turn"]), State(event["state"])
+        self._metrics.turns.labels(state.value).inc()
         if turn is None:
             return
-        self._metrics.turns.labels(state.value).inc()
         if state is State.NOISE or event.get("reason"):
             del self._turns[event["turn"]]
             self._commit(turn, State.NOISE, None)
@@ -118,7 +134,6 @@ class Telling:
         response, self.response = self.response, None
         if response is None:
             return
-        played_ms = response.played_ms(self._clock.now_s())
         self._tell_ours("vita.output_audio_buffer.cleared", response_id=response.id)
         if response.error is not None:
             response.finish("failed")
@@ -126,15 +141,24 @@ class Telling:
             is_turn = event.get("by") in self._turns
             self._metrics.interruptions.labels("turn" if is_turn else "client").inc()
             response.finish("cancelled", reason="turn_detected" if is_turn else "client_cancelled")
-        if response.item is not None and response.item.sent_ms:
-            self.truncated(response.item, played_ms, event.get("heard", ""))
+        if response.item is not None:
+            self._cut(response, response.item)
         if event.get("by") in self._turns:
             self._commit_question(event["by"])
 
-    def truncated(self, item: Item, audio_end_ms: float, heard: str) -> None:
-        """An answer is cut to what was heard."""
-        item.content = [{"type": "output_audio", "transcript": heard}]
-        item.status = "incomplete"
+    def _cut(self, response: Response, item: Item) -> None:
+        """Cut an answer to what was heard, or read. The session adds it to its history right after this."""
+        loop = asyncio.get_running_loop()
+        if not item.sent_ms:
+            loop.call_soon(self._change, item.key, Message.assistant(response.text, item.state))
+        else:
+            loop.call_soon(self.truncate, item, response.played_ms(self._clock.now_s()))
+
+    def truncate(self, item: Item, audio_end_ms: float) -> None:
+        """So much of an answer's sound was heard, and nothing of it will be."""
+        heard = item.heard(audio_end_ms)
+        item.content, item.status = [{"type": "output_audio", "transcript": heard}], "incomplete"
+        self._change(item.key, Message.assistant(heard, item.state))
         ids = {"item_id": item.id, "content_index": 0}
         self._emit("conversation.item.truncated", **ids, audio_end_ms=round(audio_end_ms))
 
@@ -142,7 +166,12 @@ class Telling:
         response = self.response
         if response is None or response.turn != event["turn"]:
             response = self.respond(event["turn"], self._configuration())
-        response.begin(State(event["state"]))
+        state = State(event["state"])
+        for item in self.unread:
+            item.state = state
+            item.key = None if state is State.NOISE else item.key
+        self.unread = []
+        response.begin(state)
 
     def _on_reply_text(self, event: LiveEvent) -> None:
         if self.response is not None:
@@ -163,6 +192,10 @@ class Telling:
 
     def _on_error(self, event: LiveEvent) -> None:
         self._turns.pop(event["turn"], None)
+        for item in self.unread:  # what could not be read: the model is not to meet it again
+            self._change(item.key, None)
+            item.key, item.status = None, "incomplete"
+        self.unread = []
         if self.response is not None and self.response.turn == event["turn"]:
             self.response.error = event["error"]  # it is told with the response, whose interruption comes next
         else:
