@@ -18,7 +18,8 @@ import torch
 
 from vita.train.progress import LOG
 from vita.train.tuning import TuningRun
-from vita.train.tuning_recipe import DataFile, TuningRecipe, TuningStage
+from vita.train.tuning_recipe import DataFile, TuningRecipe
+from vita.train.tuning_stage import TuningStage
 
 ALL = ("language_model", "vision_tower", "vision_connector", "audio_tower", "audio_connector")
 

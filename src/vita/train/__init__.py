@@ -40,7 +40,7 @@ def plan(recipe: str | Path, *, overrides: Mapping[str, object] | None = None) -
     from vita.train.tuning_recipe import is_tuning, read_tuning_recipe
 
     if is_tuning(read_values(recipe, overrides)):
-        from vita.train.tuning import describe
+        from vita.train.planning import describe
 
         return describe(read_tuning_recipe(recipe, overrides))
     values = vars(read_recipe(recipe, overrides))

@@ -22,14 +22,15 @@ from vita.models.configuration_audio import MIN_FRAMES
 from vita.models.configuration_vita import VitaConfig
 from vita.models.processing_vita import VitaProcessor
 from vita.tokens import IGNORE_LABEL
-from vita.train.tuning_recipe import DataFile, TuningRecipe, TuningStage
+from vita.train.tuning_recipe import DataFile, TuningRecipe
+from vita.train.tuning_stage import TuningStage
 
 LEAST_WINDOW, MOST_WINDOW = 32, 512
 
 
-def open_mixture(recipe: TuningRecipe) -> Mixture:
-    """All files of the recipe. Raises DataError for one that cannot be read."""
-    return Mixture([_source(entry) for entry in recipe.data], seed=recipe.seed)
+def open_mixture(recipe: TuningRecipe, stage: TuningStage) -> Mixture:
+    """The files that a stage learns from. Raises DataError for one that cannot be read."""
+    return Mixture([_source(entry) for entry in recipe.data_of(stage)], seed=recipe.seed)
 
 
 def plan_of(

@@ -12,7 +12,7 @@ from torch import nn
 
 from vita.models.modeling_vita import VitaForConditionalGeneration
 from vita.train.lora import add_adapters
-from vita.train.tuning_recipe import LORA, PARTS, TuningStage
+from vita.train.tuning_stage import LORA, PARTS, TuningStage
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vita.errors import ConfigError
-from vita.train.optimiser import StageSettings
 from vita.train.recipe import DEVICES, build, read_values
+from vita.train.tuning_stage import TuningStage
 
-PARTS = ("language_model", "vision_tower", "vision_connector", "audio_tower", "audio_connector")
-LORA = "lora"
 PRECISIONS = ("fp32", "bf16")
 PARALLEL = ("none", "ddp", "fsdp2")
 ONLY_TUNING = ("model", "stages")
@@ -39,77 +37,6 @@ class DataFile:
     folders: str = ""
     weight: float = 0.0
     spoken_rate: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraSettings:
-    """The adapters of a stage that trains `lora`.
-
-    rank, alpha, dropout: PEFT's r, lora_alpha, lora_dropout.
-    targets: endings of the names of the linear layers that get one; empty for all linear layers but the head.
-    """
-
-    rank: int = 16
-    alpha: float = 32.0
-    dropout: float = 0.0
-    targets: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.rank < 1 or not 0 <= self.dropout < 1 or self.alpha <= 0:
-            raise ConfigError("lora settings out of range", got=self, expected="rank >= 1, alpha > 0, dropout 0 .. 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuningStage:
-    """One stage; it begins with the model that the stage before it wrote.
-
-    name: folder of the stage in the run's folder.
-    train: the parts that learn, of PARTS, or "lora": adapters in the language model. All others are frozen.
-    steps: optimiser steps; 0 means that `epochs` decides.
-    epochs: how often all records are gone through (by their number; with weights, some come more often).
-    learning_rate: the peak; linear warm-up, then cosine to `final_share` of it.
-    warmup_share: the warm-up's share of the steps.
-    final_share: learning rate at the end as a share of the peak.
-    weight_decay: on matrices only.
-    gradient_clip: largest norm of the gradient.
-    lora: the adapters, if `train` names them.
-    """
-
-    name: str = "tune"
-    train: tuple[str, ...] = ("vision_connector", "audio_connector")
-    steps: int = 0
-    epochs: float = 1.0
-    learning_rate: float = 2e-5
-    warmup_share: float = 0.03
-    final_share: float = 0.0
-    weight_decay: float = 0.0
-    gradient_clip: float = 1.0
-    lora: LoraSettings = field(default_factory=LoraSettings)
-
-    def __post_init__(self) -> None:
-        unknown = [part for part in self.train if part not in (*PARTS, LORA)]
-        if unknown or not self.train or len(set(self.train)) < len(self.train):
-            got = unknown[0] if unknown else list(self.train)
-            raise ConfigError(f"stage {self.name}: train", got=got, expected=f"some of {', '.join((*PARTS, LORA))}")
-        if LORA in self.train and "language_model" in self.train:
-            raise ConfigError(f"stage {self.name} trains the language model and adapters in it", fix="name one of them")
-        if self.steps < 0 or self.epochs <= 0 or not 0 <= self.warmup_share <= 1:
-            got = f"steps {self.steps}, epochs {self.epochs}, warmup_share {self.warmup_share}"
-            raise ConfigError(f"stage {self.name}: out of range", got=got, expected="steps >= 0, epochs > 0, 0 .. 1")
-        if not self.name or "/" in self.name or self.name.startswith("."):
-            raise ConfigError("a stage's name is the name of a folder", got=repr(self.name))
-        self.settings(1)
-
-    def settings(self, steps: int) -> StageSettings:
-        """The learning rate of every step, weight decay and clipping; ConfigError for what is out of range."""
-        return StageSettings(
-            steps=steps,
-            learning_rate=self.learning_rate,
-            warmup_steps=round(self.warmup_share * steps),
-            final_share=self.final_share,
-            weight_decay=self.weight_decay,
-            gradient_clip=self.gradient_clip,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +102,16 @@ class TuningRecipe:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise ConfigError("two stages have the same name", got=", ".join(names))
+        for stage in self.stages:
+            self.data_of(stage)
+
+    def data_of(self, stage: TuningStage) -> tuple[DataFile, ...]:
+        """The files that a stage learns from: those that it names, or all. ConfigError for an unknown name."""
+        known = [entry.name for entry in self.data]
+        unknown = [name for name in stage.data if name not in known]
+        if unknown and known:
+            raise ConfigError(f"stage {stage.name}: no data of that name", got=unknown[0], expected=", ".join(known))
+        return tuple(entry for entry in self.data if not stage.data or entry.name in stage.data)
 
 
 def is_tuning(values: Mapping[str, Any]) -> bool:
