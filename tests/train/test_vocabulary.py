@@ -185,7 +185,7 @@ def test_a_stage_begins_with_more_pieces_and_trains(tmp_path: Path) -> None:
     wide, wider = load(folder, device="cpu")
     assert isinstance(wider.tokenizer, PreTrainedTokenizerFast)
     assert len(wider.tokenizer(" kitchen").input_ids) < len(processor.tokenizer(" kitchen").input_ids)
-    widened, _ = load(tmp_path / "run" / "s" / "widened", device="cpu")
+    widened, _ = load(tmp_path / "run" / "s" / "prepared", device="cpu")
     ids = torch.tensor([processor.tokenizer("zap!").input_ids])
     with torch.no_grad():
         torch.testing.assert_close(widened(input_ids=ids).logits[..., :262], model(input_ids=ids).logits)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from vita.checkpoints.loading import load_model
+from vita.checkpoints.sources import SafetensorsFile, open_folder
 from vita.errors import CheckpointError
 from vita.models import register
 from vita.models.configuration_vita import VitaConfig
@@ -19,6 +21,8 @@ from vita.train.parts import prepare_parts
 from vita.train.snapshot import load_trained, publish
 from vita.train.tuning_stage import LORA, PARTS, TuningStage
 
+CTC_HEAD = "ctc_head."
+"""What a checkpoint of a CTC stage holds beside parameters of the model."""
 WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt")
 
 
@@ -61,6 +65,17 @@ def load_for_stage(
     return model
 
 
+def read_tensors(folder: Path, prefix: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint whose names begin like this; no others are read."""
+    found: dict[str, Tensor] = {}
+    for source in open_folder(folder):
+        if not isinstance(source, SafetensorsFile):
+            raise CheckpointError(f"{folder} holds pickles", fix=f"vita convert {folder} NEW_FOLDER")
+        with safe_open(source.path, framework="pt") as file:
+            found |= {name: file.get_tensor(name) for name in source.shapes if name.startswith(prefix)}
+    return found
+
+
 def export_model(source: Path, stage: TuningStage, checkpoint: Path, folder: Path) -> None:
     """Writes the model of a stage's checkpoint: `source` with what was trained, adapters merged, in its number format.
 
@@ -71,7 +86,7 @@ def export_model(source: Path, stage: TuningStage, checkpoint: Path, folder: Pat
     dtype = stored_dtype(source)
     model = load_model(source, dtype)
     prepare_parts(model, stage)
-    load_trained(checkpoint, model)
+    load_trained(checkpoint, model, beside=CTC_HEAD)
     if LORA in stage.train:
         merge_adapters(model)
     write_model(source, model, folder)

@@ -6,6 +6,7 @@ What is not there yet, a model or a file, is named; the rest of the plan is prin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from vita.data.records import RecordFile
 from vita.errors import CheckpointError, DataError
 from vita.models.processing_vita import VitaProcessor
 from vita.train.export import build_skeleton
-from vita.train.feeding import num_steps, open_mixture
+from vita.train.feeding import num_passes, open_mixture
 from vita.train.parts import part_sizes, table
 from vita.train.tuning_recipe import TuningRecipe
-from vita.train.tuning_stage import PARTS, TuningStage
+from vita.train.tuning_stage import CTC, PARTS, TuningStage
 
 
 def describe(recipe: TuningRecipe) -> list[str]:
@@ -44,12 +45,12 @@ def _stage(recipe: TuningRecipe, stage: TuningStage, folder: Path | None, has_da
     if stage.steps:
         told = f"{stage.steps} steps"
     elif folder and has_data:
-        steps = num_steps(recipe, stage, open_mixture(recipe, stage), VitaProcessor.from_pretrained(folder), 1)
+        steps = _num_steps(recipe, stage, folder)
         told = f"about {steps} steps on one process ({stage.epochs:g} epochs)"
     else:
         told = f"{stage.epochs:g} epochs"
     names = ", ".join(entry.name for entry in recipe.data_of(stage))
-    yield f"stage {stage.name}: {told}, learning rate {stage.learning_rate:g}, data {names}"
+    yield f"stage {stage.name} ({stage.objective}): {told}, learning rate {stage.learning_rate:g}, data {names}"
     if stage.vocabulary.corpus:
         yield f"up to {stage.vocabulary.pieces} new pieces from {', '.join(stage.vocabulary.corpus)}"
     if folder:
@@ -57,3 +58,12 @@ def _stage(recipe: TuningRecipe, stage: TuningStage, folder: Path | None, has_da
     else:
         for part in (*PARTS, *(name for name in stage.train if name not in PARTS)):
             yield f"{part:<24}{'':>16}  {'trained' if part in stage.train else 'frozen'}"
+
+
+def _num_steps(recipe: TuningRecipe, stage: TuningStage, folder: Path) -> int:
+    mixture = open_mixture(recipe, stage)
+    if stage.objective == CTC:
+        passes = stage.epochs * mixture.num_records / recipe.batch_size
+    else:
+        passes = num_passes(recipe, mixture, VitaProcessor.from_pretrained(folder), stage.epochs)
+    return max(1, math.ceil(passes / recipe.gradient_accumulation))

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vita.data.loader import Batch
 from vita.errors import ConfigError
-from vita.models.modeling_vita import VitaForConditionalGeneration
-from vita.models.processing_vita import VitaProcessor
-from vita.train.export import load_for_stage
-from vita.train.feeding import num_learned, num_steps, num_tokens, open_loader, open_mixture, with_stand_ins
+from vita.train.feeding import open_mixture
 from vita.train.frozen import assert_frozen, frozen_digests
+from vita.train.objective import open_objective
 from vita.train.optimiser import StageSettings, parameter_groups, update
-from vita.train.parts import part_sizes, table, train_mode
+from vita.train.parts import part_sizes, table
 from vita.train.processes import Processes
 from vita.train.progress import Progress, StepFigures
 from vita.train.snapshot import (
@@ -32,7 +30,10 @@ from vita.train.snapshot import (
 from vita.train.tuning_recipe import TuningRecipe
 from vita.train.tuning_stage import TuningStage
 
-DECIDING = ("model", "seed", "precision", "data", "packing", "max_tokens", "batch_size", "gradient_accumulation")
+DECIDING = (
+    "model", "seed", "precision", "data", "packing", "max_tokens", "batch_size", "gradient_accumulation",
+    "router_aux_loss",
+)  # fmt: skip
 """What of a recipe must not change between the beginning and the end of a stage."""
 
 
@@ -58,25 +59,13 @@ class StageRun:
     ) -> None:
         self.recipe, self.stage, self.folder, self.processes, self.report = recipe, stage, folder, processes, report
         self.mixture = open_mixture(recipe, stage)
-        self.processor = VitaProcessor.from_pretrained(source)
-        self.model = self._load(source)
+        self.objective = open_objective(recipe, stage, self.mixture, source, folder, processes)
+        self.model = self.objective.model
+        for line in (f"{stage.name}: begins with {source}", *table(part_sizes(self.model)), *self.objective.notes):
+            report(line)
+        self.objective.train_mode()
+        processes.place(self.model)
         self.optimiser: torch.optim.Optimizer
-        self._needs = {
-            kind: self.processes.parallel == "fsdp2" or any(part.startswith(kind) for part in stage.train)
-            for kind in ("vision", "audio")
-        }
-
-    def _load(self, source: Path) -> VitaForConditionalGeneration:
-        model = load_for_stage(
-            source, self.stage, self.recipe.precision, whole_parts=self.processes.parallel == "fsdp2"
-        )
-        for line in (f"{self.stage.name}: begins with {source}", *table(part_sizes(model))):
-            self.report(line)
-        if self.recipe.gradient_checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        train_mode(model, self.stage)
-        self.processes.place(model)
-        return model
 
     def run(self) -> None:
         """All steps; the last checkpoint is that of the last step."""
@@ -98,7 +87,12 @@ class StageRun:
     def _go(self, first: int, steps: int, states: list[dict[str, Any]] | None) -> None:
         processes, settings = self.processes, self.stage.settings(steps)
         rank, size = processes.rank, processes.world_size
-        loader = open_loader(self.recipe, self.mixture, self.processor, rank=rank, world_size=size, states=states)
+        loader = self.objective.loader(self.mixture, rank=rank, world_size=size)
+        if states is not None:
+            if len(states) != size:
+                got = f"{size} processes"
+                raise ConfigError("the run was begun with another number of processes", got=got, expected=len(states))
+            loader.load_state_dict(states[rank])
         progress = (
             Progress(
                 self.stage.name,
@@ -133,13 +127,14 @@ class StageRun:
     def _step(self, step: int, batches: list[Batch], settings: StageSettings) -> StepFigures:
         """One optimiser step: the loss is the mean over all learned tokens of all batches of all processes."""
         processes, rate = self.processes, settings.rate_at(step)
-        learned = processes.total(sum(num_learned(batch.inputs) for batch in batches))
+        learned = processes.total(sum(self.objective.num_learned(batch.inputs) for batch in batches))
         loss = 0.0
         for index, batch in enumerate(batches):
             place = index * processes.world_size + processes.rank
             torch.manual_seed((self.recipe.seed * 1_000_003 + step) * 4099 + place)
             with processes.gradients_stay(index + 1 < len(batches)):
-                part = self._loss(batch, learned, 1 / (len(batches) * processes.world_size))
+                share = 1 / (len(batches) * processes.world_size)
+                part = self.objective.loss(batch.inputs, learned, share)
                 (part * processes.world_size).backward()
             loss += float(part.detach())
         norm = processes.clip(list(trained_parameters(self.model).values()), settings.gradient_clip)
@@ -150,23 +145,9 @@ class StageRun:
             loss=processes.total(loss),
             learning_rate=rate,
             gradient_norm=norm,
-            tokens=int(processes.total(sum(num_tokens(batch.inputs) for batch in batches))),
+            tokens=int(processes.total(sum(self.objective.num_tokens(batch.inputs) for batch in batches))),
             samples=int(processes.total(sum(len(batch.samples) for batch in batches))),
         )
-
-    def _loss(self, batch: Batch, learned: float, share: float) -> Tensor:
-        """The share of a batch in the loss of the step; the router's loss of experts is a mean over the batches."""
-        config = self.processor.config
-        inputs: dict[str, Any] = with_stand_ins(
-            batch.inputs, config, pictures=self._needs["vision"], sounds=self._needs["audio"]
-        )
-        balance = getattr(config.text_config, "router_aux_loss_coef", 0.0)
-        if balance:
-            inputs["output_router_logits"] = True
-        outputs = self.processes.forward(**inputs, use_cache=False, num_items_in_batch=max(learned, 1.0))
-        if not balance:
-            return outputs.loss
-        return outputs.loss + balance * (share - 1) * outputs.aux_loss.to(outputs.loss.device)
 
     def _save(self, step: int, steps: int, data: list[dict[str, Any]]) -> None:
         state = {"step": step, "steps": steps, "data": data, "recipe": self._deciding()}
@@ -180,7 +161,10 @@ class StageRun:
         )
 
     def _num_steps(self) -> int:
-        return num_steps(self.recipe, self.stage, self.mixture, self.processor, self.processes.world_size)
+        if self.stage.steps:
+            return self.stage.steps
+        passes = self.objective.num_steps(self.mixture, self.stage.epochs)
+        return max(1, math.ceil(passes / (self.recipe.gradient_accumulation * self.processes.world_size)))
 
     def _optimiser(self) -> torch.optim.Optimizer:
         groups = parameter_groups(self.model.parameters(), self.stage.weight_decay)

@@ -12,14 +12,16 @@ from pathlib import Path
 from vita.checkpoints.loading import find_model
 from vita.errors import CheckpointError
 from vita.train.export import export_model
+from vita.train.feeding import open_mixture
+from vita.train.hearing_statistics import has_statistics, write_statistics
 from vita.train.processes import Processes
 from vita.train.snapshot import checkpoints
 from vita.train.stage_run import StageRun
 from vita.train.tuning_recipe import TuningRecipe
-from vita.train.tuning_stage import TuningStage
+from vita.train.tuning_stage import CTC, TuningStage
 from vita.train.widening import widen
 
-MODEL, WIDENED = "model", "widened"
+MODEL, PREPARED = "model", "prepared"
 
 
 class TuningRun:
@@ -61,7 +63,7 @@ class TuningRun:
         folder.mkdir(parents=True, exist_ok=True)
         if source == self.recipe.model:
             source = str(find_model(source))
-        begin = self._widened(stage, Path(source), folder)
+        begin = self._prepared(stage, Path(source), folder)
         StageRun(self.recipe, stage, begin, folder, self.processes, self.report).run()
         self.processes.wait()
         if self.processes.is_main:
@@ -70,16 +72,18 @@ class TuningRun:
             self.report(f"{stage.name}: written {folder / MODEL}")
         self.processes.wait()
 
-    def _widened(self, stage: TuningStage, source: Path, folder: Path) -> Path:
-        """What the stage begins with: the source, with new pieces if the stage asks for them."""
-        if not stage.vocabulary.corpus:
-            return source
-        widened = folder / WIDENED
-        if self.processes.is_main and not widened.is_dir():
-            for line in widen(source, stage.vocabulary, widened):
-                self.report(f"{stage.name}: {line}")
+    def _prepared(self, stage: TuningStage, source: Path, folder: Path) -> Path:
+        """What the stage begins with: the source, with new pieces or with statistics of sounds where those are due."""
+        prepared = folder / PREPARED
+        if self.processes.is_main and not prepared.is_dir():
+            if stage.vocabulary.corpus:
+                for line in widen(source, stage.vocabulary, prepared):
+                    self.report(f"{stage.name}: {line}")
+            if stage.objective == CTC and not has_statistics(source):
+                told = write_statistics(source, open_mixture(self.recipe, stage), prepared)
+                self.report(f"{stage.name}: {told}")
         self.processes.wait()
-        return widened
+        return prepared if prepared.is_dir() else source
 
 
 def _nothing(line: str) -> None:

@@ -57,6 +57,7 @@ class TuningRecipe:
     batch_size: rows of one forward pass on one process.
     gradient_accumulation: forward passes of one process per optimiser step.
     gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
+    router_aux_loss: weight of the balancing loss of a mixture of experts; -1 takes the model's.
     leave_out: samples that cannot be read or do not fit are left out and named; else they end the run.
     workers: processes that read and encode, for each training process; 0 does it in the training process.
     threads: CPU threads of torch; 0 leaves torch's own choice.
@@ -80,6 +81,7 @@ class TuningRecipe:
     batch_size: int = 1
     gradient_accumulation: int = 1
     gradient_checkpointing: bool = False
+    router_aux_loss: float = -1.0
     leave_out: bool = False
     workers: int = 0
     threads: int = 0

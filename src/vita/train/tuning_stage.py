@@ -12,6 +12,7 @@ from vita.train.optimiser import StageSettings
 
 PARTS = ("language_model", "vision_tower", "vision_connector", "audio_tower", "audio_connector")
 LORA = "lora"
+REPLIES, CTC = "replies", "ctc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ class TuningStage:
 
     name: folder of the stage in the run's folder.
     data: names of the data files that it learns from; empty for all.
+    objective: "replies": the replies of conversations; "ctc": the audio tower alone learns transcripts.
     train: the parts that learn, of PARTS, or "lora": adapters in the language model. All others are frozen.
     steps: optimiser steps; 0 means that `epochs` decides.
     epochs: how often all records are gone through (by their number; with weights, some come more often).
@@ -71,6 +73,7 @@ class TuningStage:
 
     name: str = "tune"
     data: tuple[str, ...] = ()
+    objective: str = REPLIES
     train: tuple[str, ...] = ("vision_connector", "audio_connector")
     steps: int = 0
     epochs: float = 1.0
@@ -87,6 +90,10 @@ class TuningStage:
         if unknown or not self.train or len(set(self.train)) < len(self.train):
             got = unknown[0] if unknown else list(self.train)
             raise ConfigError(f"stage {self.name}: train", got=got, expected=f"some of {', '.join((*PARTS, LORA))}")
+        if self.objective not in (REPLIES, CTC):
+            raise ConfigError(f"stage {self.name}: objective", got=self.objective, expected=f"{REPLIES} or {CTC}")
+        if self.objective == CTC and self.train != ("audio_tower",):
+            raise ConfigError(f"stage {self.name}: ctc trains the audio tower alone", fix="train: [audio_tower]")
         if LORA in self.train and "language_model" in self.train:
             raise ConfigError(f"stage {self.name} trains the language model and adapters in it", fix="name one of them")
         if self.steps < 0 or self.epochs <= 0 or not 0 <= self.warmup_share <= 1:
