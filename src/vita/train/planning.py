@@ -61,6 +61,7 @@ def _stage(recipe: TuningRecipe, stage: TuningStage, folder: Path | None, has_da
 
 
 def _num_steps(recipe: TuningRecipe, stage: TuningStage, folder: Path) -> int:
+    recipe = recipe.for_stage(stage)
     mixture = open_mixture(recipe, stage)
     if stage.objective == CTC:
         passes = stage.epochs * mixture.num_records / recipe.batch_size

@@ -57,7 +57,8 @@ class StageRun:
         processes: Processes,
         report: Callable[[str], None],
     ) -> None:
-        self.recipe, self.stage, self.folder, self.processes, self.report = recipe, stage, folder, processes, report
+        self.recipe = recipe = recipe.for_stage(stage)
+        self.stage, self.folder, self.processes, self.report = stage, folder, processes, report
         self.mixture = open_mixture(recipe, stage)
         self.objective = open_objective(recipe, stage, self.mixture, source, folder, processes)
         self.model = self.objective.model

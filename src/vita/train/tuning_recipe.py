@@ -107,6 +107,11 @@ class TuningRecipe:
         for stage in self.stages:
             self.data_of(stage)
 
+    def for_stage(self, stage: TuningStage) -> TuningRecipe:
+        """The recipe with the sizes that a stage has of its own."""
+        own = {name: getattr(stage, name) for name in ("max_tokens", "batch_size", "gradient_accumulation")}
+        return dataclasses.replace(self, **{name: value for name, value in own.items() if value})
+
     def data_of(self, stage: TuningStage) -> tuple[DataFile, ...]:
         """The files that a stage learns from: those that it names, or all. ConfigError for an unknown name."""
         known = [entry.name for entry in self.data]

@@ -61,6 +61,7 @@ class TuningStage:
     objective: "replies": the replies of conversations; "ctc": the audio tower alone learns transcripts.
     train: the parts that learn, of PARTS, or "lora": adapters in the language model. All others are frozen.
     steps: optimiser steps; 0 means that `epochs` decides.
+    max_tokens, batch_size, gradient_accumulation: instead of the recipe's; 0 takes those.
     epochs: how often all records are gone through (by their number; with weights, some come more often).
     learning_rate: the peak; linear warm-up, then cosine to `final_share` of it.
     warmup_share: the warm-up's share of the steps.
@@ -76,6 +77,9 @@ class TuningStage:
     objective: str = REPLIES
     train: tuple[str, ...] = ("vision_connector", "audio_connector")
     steps: int = 0
+    max_tokens: int = 0
+    batch_size: int = 0
+    gradient_accumulation: int = 0
     epochs: float = 1.0
     learning_rate: float = 2e-5
     warmup_share: float = 0.03
@@ -96,6 +100,8 @@ class TuningStage:
             raise ConfigError(f"stage {self.name}: ctc trains the audio tower alone", fix="train: [audio_tower]")
         if LORA in self.train and "language_model" in self.train:
             raise ConfigError(f"stage {self.name} trains the language model and adapters in it", fix="name one of them")
+        if min(self.max_tokens, self.batch_size, self.gradient_accumulation) < 0:
+            raise ConfigError(f"stage {self.name}: out of range", got="a size below 0", expected="0 or more")
         if self.steps < 0 or self.epochs <= 0 or not 0 <= self.warmup_share <= 1:
             got = f"steps {self.steps}, epochs {self.epochs}, warmup_share {self.warmup_share}"
             raise ConfigError(f"stage {self.name}: out of range", got=got, expected="steps >= 0, epochs > 0, 0 .. 1")
