@@ -1,4 +1,4 @@
-"""The shipped recipes with all stages, in miniature: each stage moves what it says, nothing else, and its loss falls."""
+"""The shipped recipes with all stages, in miniature: each moves what it says, nothing else, and its loss falls."""
 
 from __future__ import annotations
 

@@ -73,7 +73,8 @@ def log_of(folder: Path, stage: str = "s") -> list[dict[str, Any]]:
 
 def changed(recipe: TuningRecipe, **options: Any) -> TuningRecipe:
     """The recipe with other values; those of the stage by their names."""
-    names = {field.name for field in dataclasses.fields(TuningStage)} - {"name"}
+    names = {field.name for field in dataclasses.fields(TuningStage)}
+    names -= {field.name for field in dataclasses.fields(TuningRecipe)}
     stage = dataclasses.replace(recipe.stages[0], **{key: options.pop(key) for key in names & options.keys()})
     return dataclasses.replace(recipe, stages=(stage,), **options)
 

@@ -25,9 +25,9 @@ from vita.train.tuning_stage import TuningStage
 LEAST_WINDOW, MOST_WINDOW = 32, 512
 
 
-def open_mixture(recipe: TuningRecipe, stage: TuningStage) -> Mixture:
-    """The files that a stage learns from. Raises DataError for one that cannot be read."""
-    return Mixture([_source(entry) for entry in recipe.data_of(stage)], seed=recipe.seed)
+def open_mixture(recipe: TuningRecipe, stage: TuningStage, *, held_out: bool = False) -> Mixture:
+    """The files that a stage learns from, or is evaluated on. Raises DataError for one that cannot be read."""
+    return Mixture([_source(entry) for entry in recipe.data_of(stage, held_out=held_out)], seed=recipe.seed)
 
 
 def plan_of(

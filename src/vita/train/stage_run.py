@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,10 @@ import torch
 
 from vita.data.loader import Batch
 from vita.errors import ConfigError
+from vita.models.configuration_vita import VitaConfig
+from vita.train.curves import open_curves
 from vita.train.feeding import open_mixture
+from vita.train.flops import Work, peak_flops
 from vita.train.frozen import assert_frozen, frozen_digests
 from vita.train.objective import open_objective
 from vita.train.optimiser import StageSettings, parameter_groups, update
@@ -60,10 +64,12 @@ class StageRun:
         self.recipe = recipe = recipe.for_stage(stage)
         self.stage, self.folder, self.processes, self.report = stage, folder, processes, report
         self.mixture = open_mixture(recipe, stage)
+        self._held_out = open_mixture(recipe, stage, held_out=True) if recipe.data_of(stage, held_out=True) else None
         self.objective = open_objective(recipe, stage, self.mixture, source, folder, processes)
         self.model = self.objective.model
         for line in (f"{stage.name}: begins with {source}", *table(part_sizes(self.model)), *self.objective.notes):
             report(line)
+        self._work = Work(self.model, VitaConfig.from_pretrained(source))
         self.objective.train_mode()
         processes.place(self.model)
         self.optimiser: torch.optim.Optimizer
@@ -94,28 +100,52 @@ class StageRun:
                 got = f"{size} processes"
                 raise ConfigError("the run was begun with another number of processes", got=got, expected=len(states))
             loader.load_state_dict(states[rank])
-        progress = (
-            Progress(
-                self.stage.name,
-                self.folder,
-                steps=steps,
-                first=first,
-                every=self.recipe.log_every,
-                report=self.report,
-                tensorboard=self.recipe.tensorboard,
-            )
-            if processes.is_main
-            else None
-        )
+        progress = self._progress(first, steps)
         batches = self._usable(iter(loader)) if first < steps else iter(())
         for step in range(first, steps):
             figures = self._step(step, [next(batches) for _ in range(self.recipe.gradient_accumulation)], settings)
+            if self._held_out and ((step + 1) % self.recipe.evaluate_every == 0 or step + 1 == steps):
+                figures = dataclasses.replace(figures, held_out_loss=self._evaluate())
             if progress:
                 progress.add(figures)
             if (step + 1) % self.recipe.save_every == 0 or step + 1 == steps:
                 self._save(step + 1, steps, processes.collect(loader.state_dict()))
         if progress:
             progress.close()
+
+    def _progress(self, first: int, steps: int) -> Progress | None:
+        """The log, in the first process."""
+        recipe, processes, name = self.recipe, self.processes, self.stage.name
+        if not processes.is_main:
+            return None
+        curves = open_curves(
+            self.folder, first=first, tensorboard=recipe.tensorboard, wandb=recipe.wandb, name=f"{recipe.name}-{name}"
+        )
+        return Progress(
+            name,
+            self.folder,
+            steps=steps,
+            first=first,
+            every=recipe.log_every,
+            report=self.report,
+            curves=curves,
+            peak_flops=processes.world_size * peak_flops(processes.device, recipe.peak_tflops),
+        )
+
+    @torch.no_grad()
+    def _evaluate(self) -> float:
+        """The mean loss on records that nothing is learned from, always the same ones."""
+        assert self._held_out
+        processes, objective = self.processes, self.objective
+        self.model.eval()
+        loader = objective.loader(self._held_out, rank=processes.rank, world_size=processes.world_size)
+        loss = learned = 0.0
+        for batch in itertools.islice(self._usable(iter(loader)), self.recipe.evaluate_batches):
+            count = objective.num_learned(batch.inputs)
+            loss += float(objective.loss(batch.inputs, count, None)) * count
+            learned += count
+        objective.train_mode()
+        return processes.total(loss) / max(processes.total(learned), 1.0)
 
     def _usable(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches that hold something; what was left out is named."""
@@ -148,6 +178,7 @@ class StageRun:
             gradient_norm=norm,
             tokens=int(processes.total(sum(self.objective.num_tokens(batch.inputs) for batch in batches))),
             samples=int(processes.total(sum(len(batch.samples) for batch in batches))),
+            flops=processes.total(sum(self._work.of(batch.inputs) for batch in batches)),
         )
 
     def _save(self, step: int, steps: int, data: list[dict[str, Any]]) -> None:

@@ -18,6 +18,7 @@ from vita.train.tuning_stage import TuningStage
 PRECISIONS = ("fp32", "bf16")
 PARALLEL = ("none", "ddp", "fsdp2")
 ONLY_TUNING = ("model", "stages")
+ZERO_OR_MORE = ("max_tokens", "workers", "threads", "peak_tflops")
 Entry = TypeVar("Entry")
 
 
@@ -29,6 +30,7 @@ class DataFile:
     file: .json (the reference's list) or .jsonl.
     folders: table of media folders (YAML); "" takes media relative to the file's own folder.
     weight: share of the samples, against the other weights; 0 takes the number of records.
+    held_out: nothing is learned from it; stages that name it, or none, are evaluated on it.
     spoken_rate: share of the samples whose questions are asked aloud, where there are sounds that say them.
     """
 
@@ -36,6 +38,7 @@ class DataFile:
     file: str = ""
     folders: str = ""
     weight: float = 0.0
+    held_out: bool = False
     spoken_rate: float = 0.0
 
 
@@ -64,7 +67,11 @@ class TuningRecipe:
     save_every: steps between checkpoints.
     keep: checkpoints kept of a stage.
     log_every: steps between lines on the terminal; the log file has every step.
+    evaluate_every: steps between evaluations on `held_out` data; the last step has one too.
+    evaluate_batches: batches of one evaluation on each process.
     tensorboard: write curves for TensorBoard too, if it is installed.
+    wandb: project of Weights & Biases; "" for none.
+    peak_tflops: 10^12 operations a second of one device, for MFU; 0 takes what is known of it, if anything is.
     """
 
     name: str = "tuned"
@@ -88,7 +95,11 @@ class TuningRecipe:
     save_every: int = 500
     keep: int = 2
     log_every: int = 10
+    evaluate_every: int = 500
+    evaluate_batches: int = 16
     tensorboard: bool = True
+    wandb: str = ""
+    peak_tflops: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (("device", DEVICES), ("precision", PRECISIONS), ("parallel", PARALLEL)):
@@ -96,8 +107,9 @@ class TuningRecipe:
                 fix = "fsdp2 shares out the same weights" if getattr(self, name) == "zero3" else None
                 got = getattr(self, name)
                 raise ConfigError(f"unknown {name} in a recipe", got=got, expected=", ".join(known), fix=fix)
-        least = {"batch_size": 1, "gradient_accumulation": 1, "save_every": 1, "keep": 1, "log_every": 1}
-        for name, lowest in {**least, "max_tokens": 0, "workers": 0, "threads": 0}.items():
+        ones = ("batch_size", "gradient_accumulation", "save_every", "keep", "log_every", "evaluate_every")
+        least = {**dict.fromkeys((*ones, "evaluate_batches"), 1), **dict.fromkeys(ZERO_OR_MORE, 0)}
+        for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 got = getattr(self, name)
                 raise ConfigError(f"{name} of a recipe out of range", got=got, expected=f"at least {lowest}")
@@ -112,13 +124,19 @@ class TuningRecipe:
         own = {name: getattr(stage, name) for name in ("max_tokens", "batch_size", "gradient_accumulation")}
         return dataclasses.replace(self, **{name: value for name, value in own.items() if value})
 
-    def data_of(self, stage: TuningStage) -> tuple[DataFile, ...]:
-        """The files that a stage learns from: those that it names, or all. ConfigError for an unknown name."""
+    def data_of(self, stage: TuningStage, *, held_out: bool = False) -> tuple[DataFile, ...]:
+        """The files that a stage learns from (or is evaluated on): of those that it names, or of all.
+
+        ConfigError for an unknown name, and where it has nothing to learn from.
+        """
         known = [entry.name for entry in self.data]
         unknown = [name for name in stage.data if name not in known]
         if unknown and known:
             raise ConfigError(f"stage {stage.name}: no data of that name", got=unknown[0], expected=", ".join(known))
-        return tuple(entry for entry in self.data if not stage.data or entry.name in stage.data)
+        found = [entry for entry in self.data if not stage.data or entry.name in stage.data]
+        if known and all(entry.held_out for entry in found):
+            raise ConfigError(f"stage {stage.name} has nothing to learn from", fix="name data that is not held_out")
+        return tuple(entry for entry in found if entry.held_out == held_out)
 
 
 def is_tuning(values: Mapping[str, Any]) -> bool:
