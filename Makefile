@@ -1,5 +1,6 @@
 ## make demo    the main job on bundled examples, on a fresh machine
 ## make test    the tests
+## make train   all stages of a miniature recipe, about a minute
 ## make check   format, lint, types and tests, as in CI
 ## Another Python: make demo PYTHON=python3.12
 
@@ -7,7 +8,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check lint examples clean
+.PHONY: help demo test train check lint examples clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -17,6 +18,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest
+
+train: $(VENV)/.installed-dev
+	@rm -rf out/mini
+	@$(BIN)/vita train recipes/mini.yaml --out out/mini
 
 check: lint
 	@$(BIN)/python -m pytest
