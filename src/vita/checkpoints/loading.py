@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils import logging as hf_logging
 
-from vita.checkpoints.reference_layout import TEXT_MODELS
+from vita.checkpoints.reference_layout import RELEASES
 from vita.checkpoints.sources import INDEX, SINGLE, read_json
 from vita.checkpoints.table import describe_misfit
 from vita.errors import CheckpointError, ConfigError, DependencyError
@@ -91,7 +91,7 @@ def check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} has no config.json", expected="a model folder")
     kind = read_json(folder / "config.json").get("model_type")
-    if kind in TEXT_MODELS:
+    if kind in RELEASES:
         raise CheckpointError(
             f"{folder} is in the layout of the reference implementation",
             got=f"model_type {kind}",
