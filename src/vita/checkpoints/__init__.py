@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vita.checkpoints.back import convert_back
+    from vita.checkpoints.composition import compose
     from vita.checkpoints.conversion import convert
     from vita.checkpoints.loading import load
 
-__all__ = ["convert", "convert_back", "load"]
+__all__ = ["compose", "convert", "convert_back", "load"]
 
-_MODULES = {"convert": "conversion", "convert_back": "back", "load": "loading"}
+_MODULES = {"compose": "composition", "convert": "conversion", "convert_back": "back", "load": "loading"}
 
 
 def __getattr__(name: str) -> Any:

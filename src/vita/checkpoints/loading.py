@@ -60,7 +60,7 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> VitaForCondi
     """The model of a checkpoint folder, on the CPU."""
     check_folder(folder)
     try:
-        with _quiet():
+        with quiet():
             loaded: Any = VitaForConditionalGeneration.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -170,7 +170,7 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' progress bar and its table of tensors that do not fit: the error says it in one line."""
     verbosity, bar = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()
