@@ -182,5 +182,5 @@ def test_weights_of_towers_are_taken_strictly(damage: str) -> None:
         del tensors[name]
     else:
         tensors[name + ("x" if damage == "unknown" else "")] = torch.zeros(1, 2, 3)
-    with pytest.raises(CheckpointError, match="lacks|does not fit"):
+    with pytest.raises(CheckpointError, match=r"lacks|does not fit"):
         served.load_weights(tensors.items())
