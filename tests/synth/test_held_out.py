@@ -18,6 +18,7 @@ from vita.synth.questions import TASKS, decorate
 from vita.synth.side_talk import SIDE_KINDS
 from vita.synth.speech_set import spoken_form, spoken_turn
 from vita.synth.world import texts, world
+from vita.train.samples import FILLERS
 
 LANGUAGES = ["en", "zh"]
 
@@ -66,6 +67,13 @@ def test_training_cannot_make_a_phrasing_of_the_test_split(lang: str) -> None:
     core = {text for question in training_questions(lang) for text in with_a_word_lost(question, lang)}
     found = {question: made for question in held_out_questions(lang) if (made := can_be_made(question, core, lang))}
     assert found == {}
+
+
+def test_no_filler_of_training_is_a_word_of_the_test_split() -> None:
+    """So that putting fillers into a training question cannot make a question of the test split."""
+    words = {word for question in held_out_questions("en") for word in question.split()}
+    assert words & {"the", "which", "what"}
+    assert words.isdisjoint(FILLERS)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

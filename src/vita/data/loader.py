@@ -20,7 +20,8 @@ from vita.data.mixture import Draw, Mixture
 from vita.data.plan import PackedPlan, Plan, State, Step
 from vita.data.stats import measure_sizes
 from vita.errors import DataError, VitaError
-from vita.models.processing_vita import VitaProcessor, pad_token_id
+from vita.models.batching import pad_token_id
+from vita.models.processing_vita import VitaProcessor
 
 
 @dataclass

@@ -33,6 +33,7 @@ class AnswerRun:
         voice: speaks.
         sink, sample_rate_hz, sound: where and how it is played.
         tell: told of first_audio, reply_text, reply_start, reply_end and playback_end.
+        reply: what is to be written, where it has been begun already.
         on_end: called with an error or None when all was played, or could not be; not when it was cut.
     """
 
@@ -48,6 +49,7 @@ class AnswerRun:
         sound: Sound,
         tell: TellAnswer,
         on_end: Callable[[VitaError | None], None],
+        reply: Reply | None = None,
     ) -> None:
         self.turn = turn
         self.name: ContextName = name
@@ -56,7 +58,7 @@ class AnswerRun:
         self.prompt_tokens = 0
         self.is_cut = False
         self._clock, self._voice, self._rate_hz, self._tell, self._on_end = clock, voice, sample_rate_hz, tell, on_end
-        self._reply: Reply | None = None
+        self._reply = reply
         self._has_sounded = False
         self._splitter = ClauseSplitter()
         self._clauses: asyncio.Queue[str | None] = asyncio.Queue()

@@ -5,6 +5,7 @@ Used by `session.py`. Everything that computes on a context goes through its lan
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -79,7 +80,14 @@ class Contexts:
         for lane in self._lanes.values():
             lane.check()
 
-    async def close(self) -> None:
+    async def finish(self) -> None:
         """Wait for what runs; drop what waits."""
-        for lane in self._lanes.values():
-            await lane.close()
+        ends = await asyncio.gather(*(lane.close() for lane in self._lanes.values()), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+
+    def free_all(self) -> None:
+        """Let their caches go: nothing listens and nothing is written any more."""
+        for context in self._contexts.values():
+            context.rewind(0)

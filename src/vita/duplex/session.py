@@ -6,6 +6,7 @@ are carried out with an engine, a voice and a clock.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,8 @@ STOP_WORDS = frozenset({"stop", "stop it", "停", "停下", "别说了"})
 
 
 class Session:
-    """One user. Use it as `async with Session(...) as session`, in one event loop; at its end nothing of it runs on.
+    """One user. Use it as `async with Session(...) as session`, in one event loop; at its end, or after `close`,
+    nothing of it runs on, and its contexts hold nothing.
 
     Args:
         engine: answers; two contexts of it are opened.
@@ -75,17 +77,32 @@ class Session:
         self._run: AnswerRun | None = None
         self._prompt_tokens = 0  # of the last answer that was written
         self._runs: list[AnswerRun] = []  # those of which something may still run
+        self._closing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Session:
         self._contexts.start(lambda turn, error: self._happen(ev.Failed(turn, str(error))))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._happen(ev.Disconnected())
-        await self._contexts.close()
-        for run in self._runs:
-            await run.gone()
-        self._monitor.let_go()
+        await self.close()
+
+    async def close(self) -> None:
+        """The user is gone: silence now, and soon nothing is computed or kept any more. Whoever waits for it may be
+        cancelled: it goes on. Raises what was a fault of ours.
+        """
+        if self._closing is None:
+            self._happen(ev.Disconnected())
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        try:
+            await self._contexts.finish()
+        finally:
+            for run in self._runs:
+                await run.gone()
+            self._monitor.let_go()
+            self._contexts.free_all()
 
     @property
     def history(self) -> tuple[Message, ...]:
@@ -98,7 +115,9 @@ class Session:
         return self._live.is_idle and self._contexts.is_idle
 
     def feed(self, samples: np.ndarray) -> None:
-        """What the microphone heard next: float32 [num_samples], mono, 16 kHz, of any length."""
+        """What the microphone heard next: float32 [num_samples], mono, 16 kHz, of any length. Nothing after `close`."""
+        if self._closing is not None:
+            return
         self._contexts.check()
         for run in self._runs:
             run.check()
@@ -150,7 +169,7 @@ class Session:
         assert message is not None
         assert reply is not None
         self._contexts.history.add(message)
-        run = self._new_run(ear.turn, ear.name)
+        run = self._new_run(ear.turn, ear.name, reply)
         self._contexts.submit(ear.name, ear.turn, lambda: self._write(run, reply))
         self._contexts.refresh(self._live.monitor, ear.turn)
 
@@ -188,7 +207,7 @@ class Session:
         finally:
             self._contexts.free(run.name)
 
-    def _new_run(self, turn: int, name: ev.ContextName) -> AnswerRun:
+    def _new_run(self, turn: int, name: ev.ContextName, reply: Reply | None = None) -> AnswerRun:
         def tell(at_s: float | None, event: str, **fields: Any) -> None:
             self._tell(ev.Tell(event, turn, "generator", name, fields), at_s)
 
@@ -201,7 +220,7 @@ class Session:
 
         run = AnswerRun(
             turn, name, clock=self._clock, voice=self._voice, sink=self._sink, sound=self._live.sound,
-            sample_rate_hz=self.options.sample_rate_hz, tell=tell, on_end=on_end,
+            sample_rate_hz=self.options.sample_rate_hz, tell=tell, on_end=on_end, reply=reply,
         )  # fmt: skip
         self._run = run
         self._runs.append(run)

@@ -7,7 +7,6 @@ that what was frozen is as it was, and writes a model folder. Called by `vita.tr
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from vita.models.modeling_vita import VitaForConditionalGeneration
 from vita.models.processing_vita import VitaProcessor
 from vita.train.export import build_skeleton, export_model, load_for_stage
 from vita.train.feeding import num_learned, num_steps, num_tokens, open_loader, open_mixture, with_stand_ins
-from vita.train.loop import StageSettings
-from vita.train.parts import assert_frozen, frozen_digests, part_sizes, table, train_mode
+from vita.train.frozen import assert_frozen, frozen_digests
+from vita.train.optimiser import StageSettings, parameter_groups, update
+from vita.train.parts import part_sizes, table, train_mode
 from vita.train.processes import Processes
 from vita.train.progress import Progress, StepFigures
 from vita.train.snapshot import (
@@ -181,13 +181,8 @@ class StageRun:
                 (part * processes.world_size).backward()
             loss += float(part.detach())
         norm = processes.clip(list(trained_parameters(self.model).values()), settings.gradient_clip)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        if math.isfinite(norm):
-            self.optimiser.step()
-        else:
+        if not update(self.optimiser, rate, norm):
             self.report(f"{self.stage.name}: step {step} has a gradient that is not finite; its update is left out")
-        self.optimiser.zero_grad(set_to_none=True)
         return StepFigures(
             step=step + 1,
             loss=processes.total(loss),
@@ -226,11 +221,7 @@ class StageRun:
         return num_steps(self.recipe, self.stage, self.mixture, self.processor, self.processes.world_size)
 
     def _optimiser(self) -> torch.optim.Optimizer:
-        trained = list(trained_parameters(self.model).values())
-        groups = [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.stage.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
+        groups = parameter_groups(self.model.parameters(), self.stage.weight_decay)
         return torch.optim.AdamW(groups, lr=self.stage.learning_rate, fused=self.processes.device.type == "cuda")
 
     def _deciding(self) -> dict[str, Any]:

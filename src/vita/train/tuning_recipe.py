@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vita.errors import ConfigError
-from vita.train.loop import StageSettings
+from vita.train.optimiser import StageSettings
 from vita.train.recipe import DEVICES, build, read_values
 
 PARTS = ("language_model", "vision_tower", "vision_connector", "audio_tower", "audio_connector")
