@@ -1,13 +1,14 @@
 ## make demo    the main job on bundled examples, on a fresh machine
 ## make test    the tests
 ## make check   format, lint, types and tests, as in CI
+## make test-vllm VLLM_PYTHON=path/to/python    the tests on vLLM, in an environment that has it
 ## Another Python: make demo PYTHON=python3.12
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check lint examples clean
+.PHONY: help demo test test-vllm check lint examples clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -17,6 +18,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest
+
+test-vllm:
+	@$(VLLM_PYTHON) -c 'import vllm' || { echo "name a Python that has vLLM: make test-vllm VLLM_PYTHON=..."; exit 1; }
+	@$(VLLM_PYTHON) -m pytest tests/vllm_plugin tests/engine/test_vllm.py -m 'slow or not slow'
 
 check: lint
 	@$(BIN)/python -m pytest

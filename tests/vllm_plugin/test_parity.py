@@ -16,7 +16,7 @@ from vita.checkpoints import load
 from vita.checkpoints.loading import POCKET_DIR
 from vita.engine.local import LocalEngine
 from vita.engine.protocol import Sampling
-from vita.models.processing_vita import stack_media
+from vita.models.batching import stack_media
 from vita.tokens import State
 
 pytest.importorskip("vllm", reason="vLLM is not installed: pip install 'vita-omni[vllm]'")

@@ -11,6 +11,8 @@ defaults.py    what a VITA model needs of vLLM's settings
 model.py       our towers and connectors around vLLM's own language model
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 ARCHITECTURE = "VitaForConditionalGeneration"

@@ -1,5 +1,7 @@
 """What a VITA model needs of vLLM's settings; looked up by vLLM through its table of such classes."""
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import logging

@@ -5,6 +5,8 @@ vLLM through the name that `register` gave. Shape legend: N tiles, K tokens of a
 language model, V vocabulary, M mel frames, F mel bins.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -28,8 +30,8 @@ from vita.chat.messages import PLACEHOLDER_OF
 from vita.errors import CheckpointError
 from vita.models.audio_connector import AudioConnector
 from vita.models.audio_tower import AudioTower
+from vita.models.batching import pad_clips
 from vita.models.configuration_vita import VitaConfig
-from vita.models.processing_vita import pad_clips
 from vita.models.vision_connector import build_vision_connector
 from vita.models.vision_tower import VisionTower
 from vita.vllm_plugin.marking import KINDS

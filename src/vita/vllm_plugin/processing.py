@@ -4,6 +4,8 @@ Sound can also come as tokens of the audio connector ("audio_embeds", float [N, 
 another for a sound that is still arriving; vLLM takes them where it was started with --enable-mm-embeds.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

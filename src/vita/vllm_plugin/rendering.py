@@ -4,6 +4,8 @@ vLLM parses the messages and fetches the media; here they only keep their places
 spelling of its state ("<1>It is red."), as a client gets it with `skip_special_tokens: false`.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -5,6 +5,8 @@ to the end of the spelling. For spellings of one token each that is the same cho
 `vllm_xargs: {"vita_state": ...}`: auto (the default), answer (never noise), off (whatever the model writes).
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """Video files for vLLM, by our own choice of frames. Imported by the settings, which name it to vLLM."""
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from typing import Any
