@@ -1,13 +1,14 @@
 ## make demo    the main job on bundled examples, on a fresh machine
 ## make test    the tests
 ## make check   format, lint, types and tests, as in CI
+## make web     the page that vita serve shows, built again from web/ (needs Node 20 or newer)
 ## Another Python: make demo PYTHON=python3.12
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check lint examples clean
+.PHONY: help demo test check lint web examples clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -25,6 +26,12 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
+
+web:
+	@npm --prefix web ci --no-audit --no-fund
+	@npm --prefix web run check
+	@npm --prefix web test
+	@npm --prefix web run build
 
 examples: $(VENV)/.installed
 	@$(BIN)/python examples/make_examples.py

@@ -18,6 +18,7 @@ from vita.server.edge import Edge
 from vita.server.failures import ERRORS, add_error_handlers
 from vita.server.gate import Gate
 from vita.server.metrics import Metrics
+from vita.server.page import Page
 from vita.server.replies import Desk
 from vita.server.settings import ServerSettings
 from vita.server.speaking import Speaker
@@ -53,6 +54,7 @@ def create_app(engine: Engine, settings: ServerSettings | None = None) -> FastAP
     metrics = Metrics()
     desk = Desk(settings, metrics)
     speaker = Speaker(metrics, settings.max_sessions)
+    page = Page()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -65,7 +67,9 @@ def create_app(engine: Engine, settings: ServerSettings | None = None) -> FastAP
     app.include_router(Chat(engine, settings, desk, speaker).router())
     app.include_router(Speech(settings, speaker).router())
     app.include_router(_about(settings, metrics))
-    app.add_middleware(Edge, settings=settings, gate=Gate(settings.api_keys, settings.host_names), metrics=metrics)
+    app.include_router(page.router())
+    gate = Gate(settings.api_keys, settings.host_names, open_paths=page.paths)
+    app.add_middleware(Edge, settings=settings, gate=gate, metrics=metrics)
     return app
 
 
