@@ -11,7 +11,7 @@ export function choose(languages: readonly string[]): "en" | "zh" {
   return "en";
 }
 
-const chosen = choose(navigator.languages ?? [navigator.language]);
+const chosen = choose(globalThis.navigator?.languages ?? []);
 
 export const language = chosen === "zh" ? "zh-CN" : "en";
 export const t: Words = chosen === "zh" ? zh : en;
