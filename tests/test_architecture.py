@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine"},
     "train": FOUNDATION | {"media", "chat", "models", "checkpoints", "data", "synth", "speech"},
     "evaluate": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine", "api", "data", "synth", "speech"},
-    "server": FOUNDATION | {"media", "chat", "engine", "speech"},
+    "server": FOUNDATION | {"media", "chat", "engine", "speech", "duplex"},
     "cli": FOUNDATION
     | {"media", "chat", "api", "checkpoints", "data", "engine", "train", "evaluate", "speech", "duplex", "server"},
 }

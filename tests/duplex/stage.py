@@ -140,6 +140,7 @@ def perform(
                     due.pop(0)[1](session)
                 await clock.sleep_until(float(end_s))
                 session.feed(sound[round((end_s - chunk_s) * RATE_HZ) : round(end_s * RATE_HZ)])
+        assert not any(session._contexts[name].messages for name in ("a", "b")), "what was read is still held"
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, f"tasks left behind: {left}"
         before = (len(events), len(recorder.blocks))

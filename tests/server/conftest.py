@@ -98,7 +98,7 @@ NOISE = {"type": "input_audio", "input_audio": {"data": encoded("hum.wav"), "for
 def on_loopback(app: Any, **options: Any) -> Iterator[str]:
     """The application on a free port of this machine; its URL."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", **options)
+    config = uvicorn.Config(app, log_config=None, access_log=False, ws="websockets-sansio", **options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()

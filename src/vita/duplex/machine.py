@@ -20,6 +20,7 @@ from vita.duplex.events import (
     Decide,
     Decided,
     Disconnected,
+    Dropped,
     Event,
     Failed,
     Forget,
@@ -209,11 +210,18 @@ def _failed(live: Live, event: Failed) -> tuple[Live, Commands]:
     return live, (told,)
 
 
+def _dropped(live: Live, event: Dropped) -> tuple[Live, Commands]:
+    live = replace(live, has_voice=False)
+    if len(live.turns) == 1:
+        return _forget(live)
+    return replace(live, turns=live.turns[:-1]), ()
+
+
 def _typed(live: Live, event: Typed) -> tuple[Live, Commands]:
     number = live.num_turns + 1
     stopped = _interrupt(live, by=number)
     live = replace(live, num_turns=number, answering=number)
-    return live, (*stopped, AnswerTyped(number, live.generator, event.text))
+    return live, (*stopped, AnswerTyped(number, live.generator, event.text, event.sampling))
 
 
 def _stop_word(live: Live, event: StopWord) -> tuple[Live, Commands]:
@@ -299,6 +307,7 @@ _HANDLERS: dict[type, Callable[[Live, Any], tuple[Live, Commands]]] = {
     Probed: _probed,
     Decided: _decided,
     Failed: _failed,
+    Dropped: _dropped,
     Typed: _typed,
     StopWord: _stop_word,
     AnswerEnded: _answer_ended,

@@ -46,6 +46,15 @@ class Microphone:
             events += [_event(signal) for signal in signals]
         return events
 
+    def set_strategies(self, start: turns.StartStrategy, stop: turns.StopStrategy) -> None:
+        """When a turn begins and ends, from now on."""
+        self._start, self._stop = start, stop
+
+    def drop_turn(self) -> bool:
+        """Hear nothing more of the turn that goes on; whether one does."""
+        was_in_turn, self._hearing = self._hearing.in_turn, turns.QUIET
+        return was_in_turn
+
     def end_turn(self, last_voice_s: float) -> list[ev.Event]:
         """The turn is complete, the model says, having heard it up to then; nothing if somebody has spoken on."""
         if last_voice_s != self._hearing.last_voice_s:

@@ -18,6 +18,7 @@ from vita.chat.messages import Audio, Message, extended
 from vita.engine.decoding import ReplyParts
 from vita.engine.prefix import Mark, Prefix
 from vita.engine.prompt import Prompt, PromptBuilder, Span
+from vita.engine.turnstile import Turnstile
 from vita.errors import LimitError, MediaError, PromptError
 from vita.media import SAMPLE_RATE_HZ, check_samples
 from vita.models.audio_stream import open_audio_stream
@@ -36,6 +37,7 @@ class LocalListening:
         parts: what reading the state needs of the model.
         builder: of the conversation.
         prefix: of the conversation; reads what comes before the sound now.
+        turnstile: what is heard is urgent.
         messages: the conversation up to the sound.
         when_done: called once, with the conversation that holds the sound and what closing it took (ms), or with None.
     """
@@ -47,11 +49,13 @@ class LocalListening:
         parts: ReplyParts,
         builder: PromptBuilder,
         prefix: Prefix,
+        turnstile: Turnstile,
         messages: list[Message],
         when_done: Callable[[list[Message] | None, float], None],
     ) -> None:
         self._config, self._parts = model.config, parts
         self._builder, self._prefix, self._messages, self._when_done = builder, prefix, messages, when_done
+        self._turnstile = turnstile
         self._before, self._after = self._around_sound()
         if prefix.shared_with(self._before) < len(self._before.ids):
             prefix.read(self._before)
@@ -73,7 +77,7 @@ class LocalListening:
         self._check_open()
         samples = check_samples(samples)
         self._check_room(self._num_samples + len(samples))
-        with self._cancelled_if_failing():
+        with self._turn():
             tokens_NH = self._sound.push(samples)
             if self._ahead is not None:
                 self._prefix.restore(self._ahead[0])
@@ -88,7 +92,7 @@ class LocalListening:
         self._check_open()
         self._check_long_enough()
         self._check_room(self._num_samples)
-        with self._cancelled_if_failing():
+        with self._turn():
             return self._parts.read_state(self._prefix, self._read_ahead(), "auto").probabilities
 
     def close(self) -> None:
@@ -101,7 +105,7 @@ class LocalListening:
             self.cancel()
             raise
         self._check_room(self._num_samples)
-        with self._cancelled_if_failing():
+        with self._turn():
             self._read_ahead()
             messages = extended(self._messages, Audio(np.concatenate(self._pieces)))
             self._prefix.settle(self._builder.build(messages, answering=True))
@@ -160,9 +164,11 @@ class LocalListening:
         self._prefix.check_room(length + max(map(len, spellings)))
 
     @contextmanager
-    def _cancelled_if_failing(self) -> Iterator[None]:
+    def _turn(self) -> Iterator[None]:
+        """Compute; the sound is cancelled if that fails."""
         try:
-            yield
+            with self._turnstile.turn(is_urgent=True):
+                yield
         except BaseException:
             self.cancel()
             raise

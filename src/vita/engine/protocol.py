@@ -1,6 +1,8 @@
 """What an engine is: it opens Contexts (conversations that the model has read so far), which listen and give Replies.
 
 Implemented by `local` (PyTorch) and `scripted` (tests); used by `vita.api`, the command line and live conversations.
+Contexts of one engine may be used at the same time, each by one thread; the engine shares itself out among them, so
+that one long reply does not keep another context's listening waiting.
 """
 
 from __future__ import annotations
@@ -105,10 +107,6 @@ class Reply(Protocol):
 
     def __iter__(self) -> Iterator[str]:
         """The text, in pieces that join to `Result.text`."""
-        ...
-
-    def step(self) -> str | None:
-        """Write one token: what it adds to the text, maybe "". None at the end. For taking turns, see `interleave`."""
         ...
 
     def abort(self) -> None:

@@ -196,10 +196,6 @@ class ScriptedReply:
         """See Reply."""
         return self._pieces
 
-    def step(self) -> str | None:
-        """See Reply."""
-        return next(self._pieces, None)
-
     @property
     def is_aborted(self) -> bool:
         """Whether `abort` was called."""

@@ -1,0 +1,14 @@
+"""/v1/realtime: a live conversation over a websocket, with the events of OpenAI's Realtime interface.
+
+route.py          connections: who may come in, queue, limits, how long
+conversation.py   one client's conversation: its events in, ours out, the live session between them
+client_events.py  what a client sends
+configuration.py  what it may set, and what that means for the live session
+telling.py        what the live session tells, as events
+response.py       one response on its way to the client
+items.py          the items of a conversation
+sound.py          audio formats
+outbox.py         events that wait to be sent, bounded
+
+Events have their names and fields from OpenAI's documentation; fields and events of ours are called `vita`.
+"""
