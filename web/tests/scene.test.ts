@@ -38,9 +38,9 @@ describe("the state of a live conversation", () => {
   });
 
   test("shows noise as ignored, with the place of its sound", () => {
-    const scene = play([...QUESTION.slice(0, 2), [added("n", "noise"), 2400]]);
+    const scene = play([...QUESTION.slice(0, 2), [added("q", "noise"), 2400]]);
     expect(phaseOf(scene)).toBe("ignored");
-    expect(scene.lines).toMatchObject([{ id: "n", kind: "noise", from: 500, to: 2000 }]);
+    expect(scene.lines).toMatchObject([{ id: "q", kind: "noise", from: 500, to: 2000 }]);
   });
 
   test("keeps answering while somebody else talks", () => {
@@ -51,6 +51,17 @@ describe("the state of a live conversation", () => {
     const scene = play([...QUESTION, ...ANSWER, ...talk]);
     expect(phaseOf(scene)).toBe("speaking");
     expect(scene.lines.at(-1)).toMatchObject({ kind: "noise", from: 4200, to: 6500 });
+  });
+
+  test("tells two turns apart that overlap", () => {
+    const events: [ServerEvent, number?][] = [
+      [{ type: "vita.speech_started", item_id: "n" }, 2000],
+      [{ type: "input_audio_buffer.speech_started", item_id: "q", audio_start_ms: 4000 }],
+      [added("n", "noise"), 4200],
+    ];
+    const scene = play(events);
+    expect(phaseOf(scene)).toBe("hearing");
+    expect(scene.lines).toMatchObject([{ id: "n", from: 1200, to: 4200 }]);
   });
 
   test("measures from the end of the question to the first sound", () => {

@@ -93,7 +93,7 @@ export class Live extends Store<LiveState> {
     this.player?.close();
     this.eye?.close();
     this.connection = this.mic = this.player = this.eye = null;
-    const scene = { ...this.state.scene, hearing: false, thinking: false, speaking: false, ignored: false };
+    const scene = { ...this.state.scene, hearing: "", thinking: false, speaking: false, ignored: false };
     this.set({ phase: "off", view: null, scene });
   }
 

@@ -27,17 +27,23 @@ export interface Line {
   latencyMs?: number;
 }
 
+/** Where the sound of a turn begins and ends, in milliseconds of what was sent. */
+export interface Span {
+  from: number;
+  to?: number;
+}
+
 export interface Scene {
   lines: Line[];
-  hearing: boolean;
+  /** The turn that is being spoken, empty if there is none. */
+  hearing: string;
   thinking: boolean;
   speaking: boolean;
   ignored: boolean;
   /** Whether a response is on its way. */
   responding: boolean;
-  /** Of the turn that is going on or was the last: where it begins and ends in the sound that was sent. */
-  from?: number;
-  to?: number;
+  /** Turns that are not committed yet. */
+  spans: Record<string, Span>;
   generator: string;
   monitor: string;
   error: string;
@@ -45,11 +51,12 @@ export interface Scene {
 
 export const EMPTY: Scene = {
   lines: [],
-  hearing: false,
+  hearing: "",
   thinking: false,
   speaking: false,
   ignored: false,
   responding: false,
+  spans: {},
   generator: "a",
   monitor: "b",
   error: "",
@@ -83,11 +90,11 @@ export function changeLine(scene: Scene, id: string, change: (line: Line) => Par
 export function reduce(scene: Scene, event: ServerEvent, sentMs: number): Scene {
   switch (event.type) {
     case "input_audio_buffer.speech_started":
-      return { ...scene, hearing: true, thinking: false, ignored: false, from: event.audio_start_ms };
+      return { ...withSpan(scene, event.item_id, { from: event.audio_start_ms }), hearing: event.item_id, ignored: false };
     case "input_audio_buffer.speech_stopped":
-      return { ...scene, hearing: false, thinking: true, to: event.audio_end_ms };
-    case "vita.speech_started":
-      return { ...scene, from: scene.hearing ? scene.from : Math.max(0, sentMs - 800), to: undefined };
+      return { ...withSpan(scene, event.item_id, { to: event.audio_end_ms }), hearing: "", thinking: true };
+    case "vita.speech_started": // also of turns that the client is not told of until they interrupt
+      return scene.spans[event.item_id] ? scene : withSpan(scene, event.item_id, { from: Math.max(0, sentMs - 800) });
     case "conversation.item.added":
       return event.item.role === "user" ? addTurn(scene, event.item, sentMs) : scene;
     case "response.created":
@@ -103,15 +110,13 @@ export function reduce(scene: Scene, event: ServerEvent, sentMs: number): Scene 
     case "vita.output_text.delta":
       return changeLine(scene, event.item_id, ({ written }) => ({ written: written + event.delta }));
     case "conversation.item.truncated":
-      return changeLine({ ...scene, speaking: false }, event.item_id, ({ heardMs }) => ({
-        heardMs: heardMs ?? event.audio_end_ms,
-      }));
+      return changeLine(scene, event.item_id, ({ heardMs }) => ({ heardMs: heardMs ?? event.audio_end_ms }));
     case "response.done":
       return { ...scene, responding: false, thinking: false };
     case "vita.roles":
       return { ...scene, generator: event.generator, monitor: event.monitor };
     case "error":
-      return { ...scene, hearing: false, thinking: false, error: event.error.message };
+      return { ...scene, hearing: "", thinking: false, error: event.error.message };
     default:
       return scene;
   }
@@ -125,22 +130,24 @@ function addTurn(scene: Scene, item: Item, sentMs: number): Scene {
   if (!sound && !text) return scene;
   const isNoise = item.vita?.state === "noise";
   const line = newLine(item.id, isNoise ? "noise" : sound ? "spoken" : "typed", text);
-  if (sound) Object.assign(line, { from: scene.from, to: scene.to ?? sentMs });
-  const lines = [...scene.lines, line];
-  if (isNoise) return { ...scene, lines, hearing: false, thinking: false, ignored: true };
-  return { ...scene, lines, hearing: false, thinking: true };
+  const { [item.id]: span, ...spans } = scene.spans;
+  if (span) Object.assign(line, { from: span.from, to: span.to || sentMs });
+  const hearing = scene.hearing === item.id ? "" : scene.hearing;
+  const after = { ...scene, lines: [...scene.lines, line], spans, hearing };
+  return isNoise ? { ...after, thinking: false, ignored: true } : { ...after, thinking: true };
+}
+
+function withSpan(scene: Scene, id: string, change: Partial<Span>): Scene {
+  return { ...scene, spans: { ...scene.spans, [id]: { ...(scene.spans[id] ?? { from: 0 }), ...change } } };
 }
 
 function addSound(scene: Scene, id: string, delta: string, sentMs: number): Scene {
   const ms = (1000 * (delta.length * 0.75)) / 2 / RATE_HZ;
+  const asked = scene.lines.filter(({ kind }) => kind === "spoken" || kind === "typed").at(-1);
   return changeLine(scene, id, ({ soundMs }) => {
-    const isFirst = soundMs === 0 && scene.to !== undefined && lastTurn(scene)?.kind === "spoken";
-    return { soundMs: soundMs + ms, ...(isFirst ? { latencyMs: Math.max(0, sentMs - scene.to!) } : {}) };
+    const isFirst = soundMs === 0 && asked?.to !== undefined;
+    return { soundMs: soundMs + ms, ...(isFirst ? { latencyMs: Math.max(0, sentMs - asked.to!) } : {}) };
   });
-}
-
-function lastTurn(scene: Scene): Line | undefined {
-  return scene.lines.filter(({ kind }) => kind !== "answer").at(-1);
 }
 
 /** What was heard of an answer, and what was cut off. */
