@@ -13,24 +13,33 @@ from vita.chat.messages import Message
 from vita.engine.protocol import Context
 from vita.tokens import State
 
+Entry = tuple[Hashable, Message]
+SYSTEM = ("system",)
+"""The key of the system prompt."""
+
 
 class History:
     """Entries of a conversation: messages, each with a key by which it is found again.
 
     Args:
-        start: messages that were said before; a system prompt among them is never forgotten.
+        start: entries of before; a system prompt among them is never forgotten.
         max_tokens: when a prompt was longer than this, the oldest turn is forgotten; None keeps all.
     """
 
-    def __init__(self, start: Sequence[Message], max_tokens: int | None) -> None:
+    def __init__(self, start: Sequence[Entry], max_tokens: int | None) -> None:
         self._numbers = itertools.count()
-        self._entries: list[tuple[Hashable, Message]] = [(next(self._numbers), message) for message in start]
+        self._entries: list[Entry] = list(start)
         self._max_tokens = max_tokens
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """From the first to the last, user and assistant in turn."""
         return _in_turn([message for _, message in self._entries])
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All messages with their keys."""
+        return tuple(self._entries)
 
     @property
     def last(self) -> Hashable:
@@ -65,7 +74,7 @@ class History:
         """Another system prompt, or the model's own."""
         self._entries = [entry for entry in self._entries if entry[1].role != "system"]
         if text is not None:
-            self._entries.insert(0, (next(self._numbers), Message.system(text)))
+            self._entries.insert(0, (SYSTEM, Message.system(text)))
 
     def with_partial(self, heard: str | None, state: State, after: Hashable = None) -> tuple[Message, ...]:
         """With the part of an answer, to the entry `after`, that was heard so far; None where nobody is answering."""

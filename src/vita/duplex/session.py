@@ -18,7 +18,7 @@ from vita.clock import Clock
 from vita.duplex import events as ev
 from vita.duplex.answering import AnswerRun, fields_of
 from vita.duplex.contexts import Contexts
-from vita.duplex.history import catch_up
+from vita.duplex.history import SYSTEM, Entry, catch_up
 from vita.duplex.machine import Live, step
 from vita.duplex.microphone import Microphone
 from vita.duplex.monitor import Monitor
@@ -51,7 +51,7 @@ class Session:
         sink: gets the sound of the answers.
         on_event: gets the log, in order.
         options: all settings.
-        said: messages that were said before; with them, the system prompt is theirs.
+        said: what was said before, see `entries`.
         on_text: told of an answer's text as it is written: the turn, and a piece.
     """
 
@@ -65,13 +65,13 @@ class Session:
         sink: Sink,
         on_event: Callable[[LiveEvent], None],
         options: LiveOptions | None = None,
-        said: Sequence[Message] = (),
+        said: Sequence[Entry] = (),
         on_text: Callable[[int, str], None] = lambda turn, piece: None,
     ) -> None:
         self.options = options = options or LiveOptions()
         self._voice, self._clock, self._sink, self._on_event, self._on_text = voice, clock, sink, on_event, on_text
         self._live = Live(policy=options.policy)
-        self._contexts = Contexts(engine, None if said else options.system, said, options.history_tokens, clock)
+        self._contexts = Contexts(engine, options.system, said, options.history_tokens, clock)
         self._microphone = Microphone(activity, options.start, options.stop)
         self._views = Views(options.video_s, options.max_frames)
         self._monitor = Monitor(
@@ -114,6 +114,11 @@ class Session:
         return self._contexts.history.messages
 
     @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The messages of the history without the system prompt, with their keys, see `add`."""
+        return tuple(entry for entry in self._contexts.history.entries if entry[0] != SYSTEM)
+
+    @property
     def is_idle(self) -> bool:
         """Nobody speaks, and nothing is to be read, answered or played."""
         return self._live.is_idle and self._contexts.is_idle
@@ -127,9 +132,7 @@ class Session:
         """What the microphone heard next: float32 [num_samples], mono, 16 kHz, of any length. Nothing after `close`."""
         if self._closing is not None:
             return
-        self._contexts.check()
-        for run in self._runs:
-            run.check()
+        self.check()
         self._runs = [run for run in self._runs if not run.is_gone]
         self._happen(*self._microphone.feed(samples))
         for turn in self._live.turns[:1]:
@@ -141,6 +144,12 @@ class Session:
             self.stop()
         elif text.strip():
             self._happen(ev.Typed(text))
+
+    def check(self) -> None:
+        """Raise what has gone wrong beside the event loop, if it was a fault of ours; `feed` does so, too."""
+        self._contexts.check()
+        for run in self._runs:
+            run.check()
 
     def add(self, key: Hashable, message: Message, *, after: Hashable = None) -> None:
         """Put a message into the conversation; nothing is answered yet.

@@ -85,10 +85,11 @@ def create_app(
         engine=engine, settings=settings, metrics=metrics, speaker=speaker, make_activity=make_activity,
         make_clock=RealClock,
     )  # fmt: skip
-    app.include_router(Realtime(live).router())
+    realtime = Realtime(live)
+    app.include_router(realtime.router())
     app.include_router(_about(settings, metrics))
     app.include_router(page.router())
-    app.state.settings = settings
+    app.state.settings, app.state.drain = settings, realtime.drain
     gate = Gate(settings.api_keys, settings.host_names, open_paths=page.paths)
     app.add_middleware(Edge, settings=settings, gate=gate, metrics=metrics)
     return app

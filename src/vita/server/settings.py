@@ -11,8 +11,8 @@ _MIB = 1024**2
 _POSITIVE = (
     "max_sessions", "max_body_bytes", "body_timeout_s", "send_timeout_s", "max_wait_s", "max_open_requests",
     "max_sessions_per_client", "max_session_s", "max_session_wait_s", "max_silence_s", "resume_s", "max_event_bytes",
-    "max_unread_bytes", "max_events_per_s", "max_media", "max_pixels_together", "max_tokens", "default_tokens",
-    "max_speech_characters",
+    "max_unread_bytes", "max_events_per_s", "max_bytes_per_s", "max_media", "max_pixels_together", "max_tokens",
+    "default_tokens", "max_speech_characters",
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ class ServerSettings:
     resume_s: how long a session is kept whose connection was lost.
     max_event_bytes: bytes of one event from a client.
     max_unread_bytes: bytes of events that a client may leave unread.
-    max_events_per_s: events that a client may send in a second, on average.
+    max_events_per_s, max_bytes_per_s: what is read in a second, on average, of what a realtime client sends.
     max_waiting: requests that may wait for their turn; one more is refused with 429.
     max_wait_s: how long one may wait.
     max_body_bytes: bytes of a request.
@@ -75,6 +75,7 @@ class ServerSettings:
     max_event_bytes: int = 16 * _MIB
     max_unread_bytes: int = 2 * _MIB
     max_events_per_s: float = 200.0
+    max_bytes_per_s: float = 4.0 * _MIB
     max_waiting: int = 16
     max_wait_s: float = 60.0
     max_body_bytes: int = 32 * _MIB

@@ -7,8 +7,8 @@ const REFUSALS = new Set([1008, 1013]);
 const WAITS_MS = [300, 600, 1200, 2500, 5000];
 
 export interface ConnectionEvents {
-  /** It is open; `again`: not for the first time. */
-  onOpen(again: boolean): void;
+  /** It is open; `isNew`: with a session that knows nothing of what was said before. */
+  onOpen(isNew: boolean): void;
   onEvent(event: ServerEvent): void;
   /** It broke, and is tried again. */
   onLost(): void;
@@ -21,7 +21,7 @@ export class Connection {
   private socket: WebSocket | null = null;
   private timer = 0;
   private failures = 0;
-  private wasOpen = false;
+  private session = "";
   private isClosed = false;
 
   constructor(private events: ConnectionEvents) {
@@ -48,6 +48,7 @@ export class Connection {
     const url = new URL("/v1/realtime", location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     url.searchParams.set("model", server.state.model);
+    if (this.session) url.searchParams.set("session_id", this.session); // the server keeps it for a minute
     const key = apiKey();
     const socket = new WebSocket(url, ["realtime", ...(key ? [`openai-insecure-api-key.${key}`] : [])]);
     this.socket = socket;
@@ -58,8 +59,8 @@ export class Connection {
   private take(event: ServerEvent): void {
     if (event.type === "session.created") {
       this.failures = 0;
-      this.events.onOpen(this.wasOpen);
-      this.wasOpen = true;
+      this.session = event.session.id;
+      this.events.onOpen(!event.session.vita_resumed);
     }
     this.events.onEvent(event);
   }
@@ -67,7 +68,7 @@ export class Connection {
   private lost(code: number, reason: string): void {
     if (this.isClosed) return;
     this.failures += 1;
-    if (REFUSALS.has(code) || (!this.wasOpen && this.failures > 2)) {
+    if (REFUSALS.has(code) || (!this.session && this.failures > 2)) {
       this.isClosed = true;
       this.events.onRefused(reason);
       return;

@@ -74,7 +74,7 @@ export class Live extends Store<LiveState> {
     }
     this.player.volume = this.state.volume;
     this.connection = new Connection({
-      onOpen: (again) => this.opened(again),
+      onOpen: (isNew) => this.opened(isNew),
       onEvent: (event) => this.told(event),
       onLost: () => this.lost(),
       onRefused: (reason) => {
@@ -170,9 +170,9 @@ export class Live extends Store<LiveState> {
     this.connection.send(protocol.audioAppend(encode(pcm)));
   }
 
-  private opened(again: boolean): void {
+  private opened(isNew: boolean): void {
     this.connection!.send(protocol.sessionUpdate());
-    if (again) this.state.scene.lines.forEach((line) => this.tell(line)); // a new session knows nothing of the old one
+    if (isNew) this.state.scene.lines.forEach((line) => this.tell(line)); // also of a conversation that was ended before
     this.tape = new Tape(protocol.RATE_HZ);
     this.whenFree = null;
     this.setScene({ ...EMPTY, lines: this.state.scene.lines });

@@ -10,7 +10,7 @@ export interface Item {
 }
 
 export type ServerEvent =
-  | { type: "session.created" | "session.updated" | "input_audio_buffer.cleared" }
+  | { type: "session.created"; session: { id: string; vita_resumed?: boolean } }
   | { type: "input_audio_buffer.speech_started"; item_id: string; audio_start_ms: number }
   | { type: "input_audio_buffer.speech_stopped"; item_id: string; audio_end_ms: number }
   | { type: "conversation.item.added"; item: Item }

@@ -8,7 +8,12 @@ telling.py        what the live session tells, as events
 response.py       one response on its way to the client
 items.py          the items of a conversation
 sound.py          audio formats
+item_reader.py    items that a client makes
+answer_voice.py   the voice of one conversation
 outbox.py         events that wait to be sent, bounded
+places.py         how many sessions there may be
+pace.py           how fast a client may send
+parking.py        conversations whose connection was lost
 
 Events have their names and fields from OpenAI's documentation; fields and events of ours are called `vita`.
 """

@@ -16,6 +16,8 @@ Modalities = Annotated[list[Literal["text", "audio"]], Field(min_length=1, max_l
 MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 _REPLACED = frozenset({"turn_detection", "format", "output_modalities"})
 """Settings that an update replaces as a whole."""
+_NOT_CHANGED = frozenset({"id", "object", "expires_at", "model", "vita_resumed"})
+"""Of a session as it is sent; clients send them back."""
 _EAGERNESS = {"low": (0.97, 2000.0), "medium": (0.9, 500.0), "auto": (0.9, 500.0), "high": (0.8, 400.0)}
 """How sure the model has to be that a turn is complete, and the silence in milliseconds that ends it otherwise."""
 
@@ -133,7 +135,8 @@ class Configuration(_Part):
 
     def updated(self, changes: Mapping[str, Any]) -> Configuration:
         """With some settings changed. Raises pydantic's ValidationError; the model cannot be changed."""
-        return Configuration.model_validate(_merged(self.model_dump(), {**changes, "model": self.model}))
+        wanted = {name: value for name, value in changes.items() if name not in _NOT_CHANGED}
+        return Configuration.model_validate(_merged(self.model_dump(), wanted))
 
 
 def _merged(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Made by `route.py`. Path of a spoken question: `handle` -> `SoundDecoder` -> `Se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +29,7 @@ from vita.server.realtime.answer_voice import AnswerVoice
 from vita.server.realtime.configuration import Configuration, live_options, sampling
 from vita.server.realtime.item_reader import ItemReader
 from vita.server.realtime.items import Item, Items, new_id
+from vita.server.realtime.parking import Parked
 from vita.server.realtime.response import Emit
 from vita.server.realtime.sound import SoundDecoder, encode_heard
 from vita.server.realtime.telling import Telling
@@ -63,14 +64,20 @@ class Conversation:
         parts: shared.
         configuration: to begin with.
         emit: sends an event.
+        parked: a conversation to go on with, with its own configuration.
 
     id: of the session.
+    is_leaving: nothing is heard any more.
     """
 
-    def __init__(self, parts: LiveParts, configuration: Configuration, emit: Emit) -> None:
-        self._parts, self._emit = parts, emit
-        self.id, self.configuration = new_id("sess"), configuration
-        self.items = Items()
+    def __init__(
+        self, parts: LiveParts, configuration: Configuration, emit: Emit, parked: Parked | None = None
+    ) -> None:
+        self._parts, self._emit, self._parked = parts, emit, parked
+        self.id = parked.id if parked else new_id("sess")
+        self.configuration = parked.configuration if parked else configuration
+        self.items = parked.items if parked else Items()
+        configuration = self.configuration
         self._clock = parts.make_clock()
         output = configuration.audio.output
         self._voice = AnswerVoice(parts.speaker.voice(output.voice, speed=output.speed), parts.metrics)
@@ -82,31 +89,48 @@ class Conversation:
         self._decoder = SoundDecoder(configuration.audio.input.format)
         self._buffer: list[np.ndarray] = []
         self._session: Session | None = None
+        self.is_leaving = False
 
-    async def open(self, said: Sequence[Message] = ()) -> None:
-        """Begin, after what was said before."""
+    async def open(self) -> None:
+        """Begin, or go on."""
         parts = self._parts
         activity = await self._clock.run("load", parts.make_activity)
         await self._clock.run("speak", self._voice.warm_up)
         self._session = Session(
             parts.engine, self._voice, activity, clock=self._clock, sink=self._telling, on_event=self._telling,
-            options=live_options(self.configuration, parts.settings), said=said, on_text=self._telling.write,
+            options=live_options(self.configuration, parts.settings), on_text=self._telling.write,
+            said=self._parked.said if self._parked else (),
         )  # fmt: skip
         await self._session.__aenter__()
-        self._emit("session.created", session=self._wire())
+        if self._parked is None:
+            return self._emit("session.created", session=self._wire())
+        self._emit("session.created", session=self._wire() | {"vita_resumed": True})
+        before = None
+        for item in self.items:
+            self._emit("conversation.item.added", previous_item_id=before, item=item.wire())
+            before = item.id
 
-    async def close(self) -> tuple[Message, ...]:
-        """End it, at once; what was said."""
-        said: tuple[Message, ...] = ()
+    async def close(self) -> Parked | None:
+        """End it, at once; what is needed to go on with it."""
         try:
-            if self._session is not None:
-                if self._telling.response is not None:
-                    self._session.stop()
-                said = self._session.history
-                await self._session.close()
+            if self._session is None:
+                return None
+            self._session.stop()
+            await asyncio.sleep(0)  # the answer is cut to what was heard
+            said = self._session.entries
+            await self._session.close()
         finally:
             self._clock.close()
-        return said
+        ids = {item.key: item.id for item in self.items if item.key is not None}
+        for item in self.items:
+            item.key = None if item.key is None else item.id
+        said = tuple((ids.get(key, key), message) for key, message in said)
+        return Parked(self.id, self.configuration, self.items, said)
+
+    def check(self) -> None:
+        """Raise what has gone wrong, if it was a fault of ours."""
+        if self._session is not None:
+            self._session.check()
 
     @property
     def is_answering(self) -> bool:
@@ -159,7 +183,7 @@ class Conversation:
                 raise ApiError(400, "the input audio buffer is full; it was cleared", code="limit_exceeded")
             return
         for first in range(0, len(samples), _SLICE):
-            deaf = not turns.interrupt_response and self._telling.response is not None
+            deaf = self.is_leaving or (not turns.interrupt_response and self.is_answering)
             heard = samples[first : first + _SLICE]
             self.session.feed(np.zeros_like(heard) if deaf else heard)
             await asyncio.sleep(0)
@@ -198,6 +222,7 @@ class Conversation:
         item.key = item.id
         place = None if after is None else self._key_before(item)
         self.session.add(item.key, message, after=place)
+        self._reader.note_turn()
         self._telling.unread.append(item)
         if committed:
             self._emit("input_audio_buffer.committed", item_id=item.id, previous_item_id=previous)
@@ -253,6 +278,9 @@ class Conversation:
         if self._telling.response is not None:
             message = "a response is on its way; cancel it, or wait for response.done"
             raise ApiError(400, message, code="conversation_already_has_active_response")
+        if [message.role for message in self.session.history[-1:]] != ["user"]:
+            message = "there is nothing to answer: the last item is no message of the user"
+            raise ApiError(400, message, code="nothing_to_answer")
         options = event.response or ce.ResponseOptions()
         if options.instructions is not None:
             message = "instructions of one response are not supported; give them in session.update"

@@ -77,6 +77,12 @@ class ItemReader:
             session.look(waiting)
         self._shown.clear()
 
+    def note_turn(self) -> None:
+        """The pictures that waited belong to a turn now; a camera goes on."""
+        self._shown.clear()
+        if len(self._times_s) < _CAMERA_FRAMES:
+            self._times_s = []
+
     def hide(self, session: Session, item_id: str) -> None:
         """The item was deleted."""
         picture = self._shown.pop(item_id, None)
