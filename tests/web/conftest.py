@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +191,9 @@ def camera_clip(path: Path) -> Path:
     return path
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[Callable[[], bool]]:
-    """For loops that wait for something: true as long as there is time."""
-    deadline_s = time.monotonic() + seconds
-    yield lambda: time.monotonic() < deadline_s
+def wait_for(page: Any, expression: str, within_s: float = PATIENCE_MS / 1000) -> None:
+    """Until it is true in the page. (Playwright's own way needs eval, which the page's policy forbids.)"""
+    deadline_s = time.monotonic() + within_s
+    while not page.evaluate(f"() => Boolean({expression})"):
+        assert time.monotonic() < deadline_s, f"never: {expression}"
+        page.wait_for_timeout(50)

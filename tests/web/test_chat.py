@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import EXAMPLES, Open, Server
+from tests.web.conftest import EXAMPLES, Open, Server, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -103,14 +103,14 @@ def test_answers_can_be_spoken(server: Server, open_page: Open) -> None:
     page = open_page(server.url)
     page.get_by_label("Speak the answers").check()
     assert ask(page, "What is the capital of Japan?").locator(".markdown").inner_text() == "tokyo"
-    page.wait_for_function("window.heard.some(([, loudness]) => loudness > 0.01)")
+    wait_for(page, "window.heard.some(([, loudness]) => loudness > 0.01)")
 
 
 def test_a_reload_in_mid_answer_keeps_what_was_there(server: Server, open_page: Open) -> None:
     page = open_page(server.url)
     page.get_by_label("Your message").fill("Tell me a story.")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('.answer .markdown')?.innerText.split(' ').length > 3")
+    wait_for(page, "document.querySelector('.answer .markdown')?.innerText.split(' ').length > 3")
     page.wait_for_timeout(500)  # for what is there to be kept
     page.reload()
     answer = answered(page)
@@ -118,7 +118,7 @@ def test_a_reload_in_mid_answer_keeps_what_was_there(server: Server, open_page: 
         assert answer.locator(".ending").inner_text() == "the page was closed before the answer was complete"
     assert answer.locator(".markdown").inner_text().startswith("there was")
     page.get_by_role("button", name="Try again").click()
-    page.wait_for_function("document.querySelector('.answer').getAttribute('aria-busy') === 'false'")
+    wait_for(page, "document.querySelector('.answer').ariaBusy === 'false'")
     assert page.locator(".turn").count() == 1
 
 
@@ -132,7 +132,7 @@ def test_a_server_that_goes_and_comes_back(own_server: Server, open_page: Open) 
     own_server.start()
     page.get_by_text("The server cannot be reached.").wait_for(state="detached")
     page.get_by_role("button", name="Try again").last.click()
-    page.wait_for_function("document.querySelectorAll('.answer .problem').length === 0")
+    wait_for(page, "document.querySelectorAll('.answer .problem').length === 0")
     assert answered(page).locator(".markdown").inner_text() == "seven"
 
 

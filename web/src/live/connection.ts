@@ -22,6 +22,8 @@ export class Connection {
   private timer = 0;
   private failures = 0;
   private session = "";
+  private wasOpen = false;
+  private isForgotten = false;
   private isClosed = false;
 
   constructor(private events: ConnectionEvents) {
@@ -57,7 +59,14 @@ export class Connection {
   }
 
   private take(event: ServerEvent): void {
+    if (event.type === "error" && event.error.code === "session_not_found") {
+      this.session = ""; // the server was away for too long, or begun again: a new session, then
+      this.isForgotten = true;
+      return;
+    }
     if (event.type === "session.created") {
+      this.wasOpen = true;
+      this.isForgotten = false;
       this.failures = 0;
       this.session = event.session.id;
       this.events.onOpen(!event.session.vita_resumed);
@@ -68,7 +77,8 @@ export class Connection {
   private lost(code: number, reason: string): void {
     if (this.isClosed) return;
     this.failures += 1;
-    if (REFUSALS.has(code) || (!this.session && this.failures > 2)) {
+    const isRefused = REFUSALS.has(code) && !this.isForgotten;
+    if (isRefused || (!this.wasOpen && this.failures > 2)) {
       this.isClosed = true;
       this.events.onRefused(reason);
       return;
