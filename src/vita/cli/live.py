@@ -75,9 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--early",
         metavar="P",
         type=float,
-        default=0.9,
+        default=0.8,
         help="pause the answer while somebody speaks who asks with at least this probability; above 1: wait for the "
-        "end of what they say (default: 0.9)",
+        "end of what they say (default: 0.8)",
     )
     model = parser.add_argument_group("the model")
     add_model_options(model)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Union
 
 from vita.duplex.spotter import SpottedWord
+from vita.engine.protocol import Sampling
 from vita.tokens import State
 
 ContextName = Literal["a", "b"]
@@ -86,10 +87,19 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """The spoken turn that began last is not to be judged."""
+
+
+@dataclass(frozen=True)
 class Typed:
-    """The user has sent text."""
+    """The user has sent text; or, without any, wants an answer to what is in the conversation.
+
+    sampling: how it is written, in place of the session's.
+    """
 
     text: str
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +122,8 @@ class Disconnected:
 
 
 Event = Union[  # noqa: UP007
-    Voice, SpeechStarted, SpeechPaused, SpeechEnded, Listened, Probed, Decided, Failed, Typed, StopWord, AnswerEnded,
-    Disconnected,
+    Voice, SpeechStarted, SpeechPaused, SpeechEnded, Listened, Probed, Decided, Failed, Dropped, Typed, StopWord,
+    AnswerEnded, Disconnected,
 ]  # fmt: skip
 
 
@@ -157,11 +167,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnswerTyped:
-    """Append a typed text to the generator's context, and answer it."""
+    """Append a typed text, if there is one, to the generator's context, and answer it."""
 
     turn: int
     context: ContextName
     text: str
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from vita.duplex.events import (
     Decide,
     Decided,
     Disconnected,
+    Dropped,
     Event,
     Failed,
     Forget,
@@ -56,7 +57,7 @@ class Policy:
     min_turn_ms: a turn with less voice than this is noise, whenever it comes.
     """
 
-    early_threshold: float = 0.9
+    early_threshold: float = 0.8
     early_after_s: float = 0.6
     backchannel_ms: float = 350.0
     min_turn_ms: float = 160.0
@@ -220,11 +221,18 @@ def _failed(live: Live, event: Failed) -> tuple[Live, Commands]:
     return live, (told,)
 
 
+def _dropped(live: Live, event: Dropped) -> tuple[Live, Commands]:
+    live = replace(live, has_voice=False)
+    if len(live.turns) == 1:
+        return _forget(live)
+    return replace(live, turns=live.turns[:-1]), ()
+
+
 def _typed(live: Live, event: Typed) -> tuple[Live, Commands]:
     number = live.num_turns + 1
     stopped = _interrupt(live, by=number)
     live = replace(live, num_turns=number, answering=number)
-    return live, (*stopped, AnswerTyped(number, live.generator, event.text))
+    return live, (*stopped, AnswerTyped(number, live.generator, event.text, event.sampling))
 
 
 def _stop_word(live: Live, event: StopWord) -> tuple[Live, Commands]:
@@ -316,6 +324,7 @@ _HANDLERS: dict[type, Callable[[Live, Any], tuple[Live, Commands]]] = {
     Probed: _probed,
     Decided: _decided,
     Failed: _failed,
+    Dropped: _dropped,
     Typed: _typed,
     StopWord: _stop_word,
     AnswerEnded: _answer_ended,

@@ -94,6 +94,15 @@ class Microphone:
         self._onset_s, self._is_doubted = None, True
         return [ev.Voice(is_heard=False)] if self._hearing is turns.QUIET else []
 
+    def set_strategies(self, start: turns.StartStrategy, stop: turns.StopStrategy) -> None:
+        """When a turn begins and ends, from now on."""
+        self._start, self._stop = start, stop
+
+    def drop_turn(self) -> bool:
+        """Hear nothing more of the turn that goes on; whether one does."""
+        was_in_turn, self._hearing = self._hearing.in_turn, turns.QUIET
+        return was_in_turn
+
     def _judge(self, start: int, end: int) -> float:
         """The probability that somebody else speaks between two samples."""
         probability = self._activity.probability(self.sound.between(start, end))

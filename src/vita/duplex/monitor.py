@@ -46,6 +46,10 @@ class Monitor:
         self._happen, self._live, self._said = happen, live, said
         self._ears: dict[int, Ear] = {}
 
+    def set_options(self, options: LiveOptions) -> None:
+        """Other settings, from now on."""
+        self._options = options
+
     def take(self, turn: int) -> Ear:
         """A turn that was decided; it belongs to the generator now."""
         return self._ears.pop(turn)

@@ -17,8 +17,8 @@ from transformers.cache_utils import DynamicLayer
 from vita.engine.budget import CacheBudget
 from vita.engine.prompt import Prompt, PromptBuilder, Span
 from vita.engine.turnstile import Turnstile
+from vita.models.batching import stack_media
 from vita.models.modeling_vita import VitaForConditionalGeneration
-from vita.models.processing_vita import stack_media
 
 _PLAIN_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 

@@ -10,7 +10,7 @@ Shape legend: T mel frames, F mel bins, L encoder frames, D encoder width, N tok
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vita.errors import ConfigError
+from vita.models.audio_features import audio_features
 from vita.models.audio_layers import LayerPast
 from vita.models.configuration_audio import MIN_FRAMES, VitaAudioConfig
 from vita.models.ctc_words import WordsHeard
@@ -27,6 +28,7 @@ from vita.models.posterior import PosteriorProjection
 if TYPE_CHECKING:
     from vita.models.audio_connector import AudioConnector
     from vita.models.audio_tower import AudioTower
+    from vita.models.whisper_tower import WhisperTower
 
 
 @dataclass
@@ -200,7 +202,7 @@ class WholeAudio:
 
     words: WordsHeard | None = None
 
-    def __init__(self, tower: AudioTower, connector: AudioConnector) -> None:
+    def __init__(self, tower: AudioTower | WhisperTower, connector: AudioConnector) -> None:
         self.tower, self.connector = tower, connector
         self._mel = MelStream(num_bins=tower.config.input_dim)
         self._features: list[np.ndarray] = []
@@ -213,17 +215,38 @@ class WholeAudio:
     @torch.no_grad()
     def rest(self) -> Tensor:
         """The tokens of the sound so far [N, H]; the whole of it is encoded. A sound under 25 ms gives none."""
-        num_frames = sum(map(len, self._features))
-        if not num_frames:
+        features_TF = self._whole()
+        if not len(features_TF):
             return self._no_tokens()
-        features_BTF = torch.from_numpy(np.concatenate(self._features))[None].to(self.tower.cmvn.mean.device)
-        tokens_BNH, mask_BN = self.connector(*self.tower(features_BTF, torch.tensor([num_frames])))
+        device = self.connector.projection_weight.device
+        features_BTF = torch.from_numpy(features_TF)[None].to(device)
+        tokens_BNH, mask_BN = self.connector(*self.tower(features_BTF, torch.tensor([len(features_TF)])))
         return tokens_BNH[mask_BN]
 
+    def _whole(self) -> np.ndarray:
+        """The mel features of the sound so far [T, F]."""
+        return np.concatenate(self._features) if self._features else np.empty((0, 0), np.float32)
+
     def _no_tokens(self) -> Tensor:
-        return self.tower.cmvn.mean.new_zeros(0, self.connector.config.output_dim)
+        return self.connector.projection_weight.new_zeros(0, self.connector.config.output_dim)
 
 
-def open_audio_stream(tower: AudioTower, connector: AudioConnector) -> AudioStream | WholeAudio:
+class WholeSound(WholeAudio):
+    """The same for a tower whose features depend on the whole sound, such as Whisper's: the samples are kept."""
+
+    def push(self, samples: np.ndarray) -> Tensor:
+        """Takes mono float samples at 16 kHz; gives no tokens, [0, H]."""
+        self._features.append(np.array(samples, np.float32))
+        return self._no_tokens()
+
+    def _whole(self) -> np.ndarray:
+        samples = np.concatenate(self._features) if self._features else np.empty(0, np.float32)
+        config = self.connector.config
+        return audio_features(samples, config) if config.num_frames(len(samples)) else samples
+
+
+def open_audio_stream(tower: AudioTower | WhisperTower, connector: AudioConnector) -> AudioStream | WholeAudio:
     """Chunk by chunk where the tower allows it, else at its end; either way the numbers of the batch."""
-    return (AudioStream if tower.config.streamable else WholeAudio)(tower, connector)
+    if not tower.config.streamable:
+        return (WholeSound if tower.config.encoder == "whisper" else WholeAudio)(tower, connector)
+    return AudioStream(cast("AudioTower", tower), connector)
