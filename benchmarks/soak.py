@@ -28,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--real", action="store_true", help="at real speed")
+    parser.add_argument("--history-tokens", type=int, default=3000, help="of a session (default: 3000)")
     options = parser.parse_args()
 
     import torch
@@ -35,7 +36,7 @@ def main() -> None:
     from vita.clock import run_virtual
 
     torch.set_num_threads(1)
-    soak = Soak(60 * options.minutes, options.real)
+    soak = Soak(60 * options.minutes, options.real, options.history_tokens)
     (asyncio.run if options.real else run_virtual)(soak.run())
     soak.report()
 
@@ -77,8 +78,8 @@ class Sounds:
 class Soak:
     """One long session."""
 
-    def __init__(self, seconds: float, is_real: bool) -> None:
-        self.seconds, self.is_real = seconds, is_real
+    def __init__(self, seconds: float, is_real: bool, history_tokens: int) -> None:
+        self.seconds, self.is_real, self.history_tokens = seconds, is_real, history_tokens
         self.events: list[dict[str, Any]] = []
         self.memory_mb: list[float] = []
         self.sounds = Sounds()
@@ -88,6 +89,7 @@ class Soak:
         """All of it."""
         from vita.api import load
         from vita.clock import Clock, RealClock
+        from vita.duplex.options import LiveOptions
         from vita.duplex.session import Session
         from vita.duplex.voice_activity import SileroVoiceActivity
         from vita.speech.voices import get_voice
@@ -99,7 +101,10 @@ class Soak:
         engine = load("pocket", device="cpu", dtype="float32").engine
         activity, voice = SileroVoiceActivity(), get_voice()
         clock: Clock = RealClock() if self.is_real else CpuTimeClock()
-        session = Session(engine, voice, activity, clock=clock, sink=Nowhere(), on_event=self.events.append)
+        session = Session(
+            engine, voice, activity, clock=clock, sink=Nowhere(), on_event=self.events.append,
+            options=LiveOptions(history_tokens=self.history_tokens),
+        )  # fmt: skip
         async with session:
             for number in range(int(self.seconds * RATE_HZ / PIECE)):
                 due_s = (number + 1) * PIECE / RATE_HZ
@@ -115,6 +120,7 @@ class Soak:
         said = [spoken for spoken in self.sounds.spoken if spoken.end_s < self.seconds - 5]
         counts: Counter[str] = Counter(spoken.kind for spoken in said)
         answered: Counter[str] = Counter()
+        missed: Counter[str] = Counter()
         waited_s: list[float] = []
         for spoken in said:
             turn = turn_of(spoken, self.events)
@@ -122,8 +128,14 @@ class Soak:
                 answered[spoken.kind] += 1
                 if spoken.kind in ("question", "interruption"):
                     waited_s.append(turn["first_audio"]["t"] - spoken.end_s)
+            elif spoken.kind in ("question", "interruption"):
+                state = turn.get("state", {})
+                missed[
+                    f"{spoken.start_s // 60:.0f}. minute: {state.get('reason') or state.get('state') or 'no turn'}"
+                ] += 1
         for kind, number in counts.items():
             print(f"{kind:14}{answered[kind]:4} of {number} answered")
+        print(f"questions that were not answered: {dict(missed)}")
         third = len(waited_s) // 3
         first, last = (1000 * np.median(part) for part in (waited_s[:third], waited_s[-third:]))
         print(f"first sound: {first:.0f} ms (median of the first third), {last:.0f} ms (of the last)")
