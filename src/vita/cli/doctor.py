@@ -36,6 +36,7 @@ class Feature:
 
 FEATURES = (
     Feature("serving (vita serve)", ("fastapi", "uvicorn", "prometheus_client", "cryptography"), "serve"),
+    Feature("a microphone (vita live)", ("sounddevice",), "mic"),
     Feature("development (make check)", ("pytest", "xdist", "hypothesis", "ruff", "pyright"), "dev"),
 )
 

@@ -3,7 +3,7 @@
 events.py     what happens to a conversation, and what is done about it
 machine.py    the conversation itself: (state, event) -> (state, commands); who generates, who monitors
 session.py    drives it with an engine, a voice and a clock; options.py: all settings
-files.py      a session on recordings
+files.py      a session on recordings; devices.py: on a microphone and speakers
 voice_activity.py  is somebody speaking? (Silero VAD)
 echo.py       the assistant's own voice is taken out of what is heard, and told from other people's
 turns.py      from voice activity to turns: start and stop strategies

@@ -57,7 +57,7 @@ class Policy:
     min_turn_ms: a turn with less voice than this is noise, whenever it comes.
     """
 
-    early_threshold: float = 0.9
+    early_threshold: float = 0.8
     early_after_s: float = 0.6
     backchannel_ms: float = 350.0
     min_turn_ms: float = 160.0

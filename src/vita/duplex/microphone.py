@@ -10,8 +10,12 @@ import numpy as np
 from vita.duplex import events as ev
 from vita.duplex import turns
 from vita.duplex.echo import EchoCanceller
+from vita.duplex.loudness import BLOCK, Loudness
 from vita.duplex.voice_activity import WINDOW_S, WINDOW_SAMPLES, VoiceActivity
 from vita.media.audio import SAMPLE_RATE_HZ, check_samples
+
+ONSET_S = 0.08
+"""So long a sound may be a voice before voice activity says so."""
 
 
 class Microphone:
@@ -37,6 +41,9 @@ class Microphone:
         self._echo = echo
         self._hearing = turns.QUIET
         self._num_fed = self._judged_to = 0
+        self._loudness = Loudness()
+        self._onset_s: float | None = None  # of a sound that may be a voice
+        self._is_doubted = False  # the sound that goes on is none
 
     @property
     def fed_s(self) -> float:
@@ -53,14 +60,39 @@ class Microphone:
         samples = check_samples(samples)
         self._num_fed += len(samples)
         self.sound.add(samples if self._echo is None else self._echo.push(samples))
-        events: list[ev.Event] = []
+        events: list[ev.Event] = self._listen_for_onset()
         while self.sound.end - self._judged_to >= WINDOW_SAMPLES:
             probability = self._judge(self._judged_to, self._judged_to + WINDOW_SAMPLES)
             self._judged_to += WINDOW_SAMPLES
-            judged = turns.Window(self._judged_to / SAMPLE_RATE_HZ, WINDOW_S, probability)
+            judged = turns.Window(self._judged_to / SAMPLE_RATE_HZ, WINDOW_S, probability, self._loudness.loud_s)
             self._hearing, signals = turns.hear(self._hearing, judged, self._start, self._stop)
             events += [_event(signal) for signal in signals]
+            events += self._doubt_onset()
         return events
+
+    def _listen_for_onset(self) -> list[ev.Event]:
+        """Somebody may begin to speak: told before voice activity can judge, once a sound."""
+        events: list[ev.Event] = []
+        while self.sound.end - self._loudness.end >= BLOCK:
+            start = self._loudness.end
+            self._loudness.push(self.sound.between(start, start + BLOCK))
+            if not self._loudness.is_onset:
+                self._is_doubted = False
+                continue
+            is_told = self._onset_s is not None or self._is_doubted or self._hearing is not turns.QUIET
+            if not is_told and not self._is_own_voice(start - BLOCK, start + BLOCK):
+                self._onset_s = start / SAMPLE_RATE_HZ
+                events.append(ev.Voice(is_heard=True))
+        return events
+
+    def _doubt_onset(self) -> list[ev.Event]:
+        """A sound that voice activity does not take for a voice soon was none."""
+        if self._onset_s is None:
+            return []
+        if self._hearing is turns.QUIET and self._judged_to / SAMPLE_RATE_HZ - self._onset_s < ONSET_S:
+            return []
+        self._onset_s, self._is_doubted = None, True
+        return [ev.Voice(is_heard=False)] if self._hearing is turns.QUIET else []
 
     def set_strategies(self, start: turns.StartStrategy, stop: turns.StopStrategy) -> None:
         """When a turn begins and ends, from now on."""
@@ -74,9 +106,10 @@ class Microphone:
     def _judge(self, start: int, end: int) -> float:
         """The probability that somebody else speaks between two samples."""
         probability = self._activity.probability(self.sound.between(start, end))
-        if self._echo is not None and self._echo.is_own_voice(start, end, in_turn=self._hearing.in_turn):
-            return 0.0
-        return probability
+        return 0.0 if self._is_own_voice(start, end) else probability
+
+    def _is_own_voice(self, start: int, end: int) -> bool:
+        return self._echo is not None and self._echo.is_own_voice(start, end, in_turn=self._hearing.in_turn)
 
     def end_turn(self, last_voice_s: float) -> list[ev.Event]:
         """The turn is complete, the model says, having heard it up to then; nothing if somebody has spoken on."""

@@ -98,11 +98,17 @@ class Semantic:
 
 @dataclass(frozen=True)
 class Window:
-    """One window of sound: when it ends (seconds of input), how long it is, and the probability of speech in it."""
+    """One window of sound.
+
+    end_s, duration_s: when it ends (seconds of input), how long it is.
+    probability: of speech in it.
+    loud_s: where the last loud sound ended up to then; None where nobody listens for that.
+    """
 
     end_s: float
     duration_s: float
     probability: float
+    loud_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,8 @@ class TurnEnded:
     voiced_ms: float
 
 
+HANGOVER_MS, SURELY_GONE_MS = 96.0, 64.0
+"""Voice activity tells the end of a voice so much too late at most; after so much without it, it is over."""
 Signal = Union[VoiceHeard, VoiceGone, TurnStarted, MayBeComplete, TurnEnded]  # noqa: UP007
 
 
@@ -201,7 +209,17 @@ def _in_turn(
     assert hearing.voice_s is not None
     if window.end_s - hearing.voice_s >= stop.max_turn_s:
         return end_turn(hearing)
-    meaning = stop.after(1000 * (window.end_s - hearing.last_voice_s) + 1e-6)
-    if meaning == "end":
+    silence_ms = 1000 * (window.end_s - hearing.last_voice_s) + 1e-6
+    if stop.after(silence_ms) == "end":
         return end_turn(hearing)
-    return hearing, ((MayBeComplete(),) if meaning == "ask" else ())
+    is_asked = "ask" in (stop.after(silence_ms), stop.after(_quiet_ms(silence_ms, window)))
+    return hearing, ((MayBeComplete(),) if is_asked else ())
+
+
+def _quiet_ms(silence_ms: float, window: Window) -> float:
+    """How long nothing was heard. Voice activity outlasts a voice: once it is gone, what counts is the last loud sound,
+    up to HANGOVER_MS before.
+    """
+    if window.loud_s is None or silence_ms < SURELY_GONE_MS:
+        return silence_ms
+    return max(silence_ms, min(1000 * (window.end_s - window.loud_s), silence_ms + HANGOVER_MS))

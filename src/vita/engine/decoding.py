@@ -14,7 +14,8 @@ from transformers import PreTrainedTokenizerBase
 
 from vita.chat.state import StateMode, StateReader, StateReading
 from vita.engine.prefix import Prefix
-from vita.engine.protocol import Sampling, Usage
+from vita.engine.protocol import Sampling, Usage, Words
+from vita.models.ctc_words import WordsHeard
 from vita.models.modeling_vita import VitaForConditionalGeneration
 from vita.models.processing_vita import VitaProcessor
 
@@ -145,3 +146,13 @@ class TextStream:
         text = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         assert isinstance(text, str)
         return text
+
+
+def words_of(heard: WordsHeard | None, tokenizer: PreTrainedTokenizerBase, phrases: Sequence[str]) -> Words | None:
+    """What an ear heard, as text; None from an ear that hears no words. See `Listening.words`."""
+    if heard is None:
+        return None
+    spelled = [tokenizer(phrase, add_special_tokens=False)["input_ids"] for phrase in phrases]
+    text = tokenizer.decode(heard.ids(), skip_special_tokens=True)
+    assert isinstance(text, str)
+    return Words(text.strip(), dict(zip(phrases, heard.likelihoods(spelled), strict=True)))  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from vita.chat.messages import Audio, Message, extended
-from vita.engine.decoding import ReplyParts
+from vita.engine.decoding import ReplyParts, words_of
 from vita.engine.prefix import Mark, Prefix
 from vita.engine.prompt import Prompt, PromptBuilder, Span
 from vita.engine.protocol import Words
@@ -102,14 +102,7 @@ class LocalListening:
         self._check_long_enough()
         with self._turn():
             self._read_ahead()
-        heard = self._sound.words
-        if heard is None:
-            return None
-        tokenizer = self._parts.tokenizer
-        spelled = [tokenizer(phrase, add_special_tokens=False)["input_ids"] for phrase in phrases]
-        text = tokenizer.decode(heard.ids(), skip_special_tokens=True)
-        assert isinstance(text, str)
-        return Words(text.strip(), dict(zip(phrases, heard.likelihoods(spelled), strict=True)))
+        return words_of(self._sound.words, self._parts.tokenizer, phrases)
 
     def close(self) -> None:
         """See Listening."""

@@ -92,18 +92,60 @@ def make_espeak(**options: Any) -> EspeakVoice:
         raise ConfigError("unknown option of the voice espeak", got=", ".join(options), expected=expected) from error
 
 
-_BUILT_IN: dict[str, Callable[..., Voice]] = {"espeak": make_espeak}
+def _make_openai(**options: Any) -> Voice:
+    from vita.speech.openai_voice import OpenAIVoice
+
+    return OpenAIVoice(**options)
+
+
+def _make_piper(**options: Any) -> Voice:
+    from vita.speech.piper_voice import PiperVoice
+
+    return PiperVoice(**options)
+
+
+_BUILT_IN: dict[str, Callable[..., Voice]] = {"espeak": make_espeak, "openai": _make_openai, "piper": _make_piper}
+_MAIN_OPTION = {"openai": "base_url", "piper": "model"}
 
 
 def voice_names() -> list[str]:
-    """The names that `get_voice` knows."""
-    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))})
+    """The names that `get_voice` knows: voices that need no option."""
+    return sorted(
+        {*(_BUILT_IN.keys() - _MAIN_OPTION.keys()), *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))}
+    )
 
 
 @cache
 def get_voice(name: str = "espeak") -> Voice:
     """The voice called `name` with its default options, made once."""
     return make_voice(name)
+
+
+def voice_of(spec: str, **options: Any) -> Voice:
+    """A voice as the command line names it: NAME, or NAME:OPTION=VALUE,OPTION=VALUE; for those that need an address or
+    a file, that comes first: "openai:http://127.0.0.1:8880/v1,voice=af_heart", "piper:en_US-lessac-medium.onnx".
+
+    Args:
+        spec: that.
+        options: further options, for the voices that have them: api_key.
+    Raises ConfigError for unknown names and options.
+    """
+    name, _, rest = spec.partition(":")
+    first, *pieces = rest.split(",") if rest else [""]
+    if name in _MAIN_OPTION:
+        if not first:
+            raise ConfigError(f"the voice {name} needs {_MAIN_OPTION[name]}", got=spec, expected=f"{name}:...")
+        pieces = [f"{_MAIN_OPTION[name]}={first}", *pieces]
+    elif first:
+        pieces = [first, *pieces]
+    pairs = [piece.partition("=") for piece in pieces]
+    if any(not separator for _, separator, _ in pairs):
+        raise ConfigError("options of a voice", got=rest, expected="OPTION=VALUE,OPTION=VALUE")
+    chosen: dict[str, Any] = {key: int(value) if value.isdigit() else value for key, _, value in pairs}
+    try:
+        return make_voice(name, **chosen, **(options if name == "openai" else {}))
+    except TypeError as error:
+        raise ConfigError(f"unknown option of the voice {name}", got=rest) from error
 
 
 def make_voice(name: str, **options: Any) -> Voice:
@@ -117,4 +159,4 @@ def make_voice(name: str, **options: Any) -> Voice:
             except ImportError as error:
                 raise DependencyError(f"the voice {name!r} does not load", got=error) from error
             return factory(**options)
-    raise ConfigError("unknown voice", got=name, expected="one of " + ", ".join(voice_names()))
+    raise ConfigError("unknown voice", got=name, expected="one of " + ", ".join(sorted({*_BUILT_IN, *voice_names()})))
