@@ -4,4 +4,8 @@ from __future__ import annotations
 
 MODULES = {
     "pocket": "pocket",
+    "states": "interaction.states",
+    "duplex": "interaction.duplex_bench",
+    "long": "interaction.long",
+    "asr": "speech.recognition",
 }
