@@ -4,8 +4,11 @@ names.py, tasks.py   which tasks there are
 measuring.py         settings, model and rows of one run; rows.py: rows on disk
 statistics.py        intervals and tests; tables.py: figures, sections; comparison.py: two runs
 report.py, plots.py  Markdown, HTML, JSON, charts
-pocket.py            the pocket world's own test split (pocket_cases.py, voices_installed.py)
+pocket.py            the pocket world's own test split (pocket_cases.py)
 interaction/         state tokens, live conversations, long recordings, load
+speech/              speech recognition on standard sets
+harness/             language benchmarks by an outer harness
+openai_chat.py       a question to a judge
 """
 
 from __future__ import annotations

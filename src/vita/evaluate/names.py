@@ -7,5 +7,8 @@ MODULES = {
     "states": "interaction.states",
     "duplex": "interaction.duplex_bench",
     "long": "interaction.long",
+    "load": "interaction.load",
     "asr": "speech.recognition",
+    "language": "harness.language",
+    "vision": "harness.vision",
 }
