@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+WITH_URL = frozenset({"load", "language", "vision"})
+"""Tasks that know what to do with the address of a server."""
+WITH_SYSTEMS = frozenset({"duplex", "long"})
+"""Tasks in which somebody holds live conversations."""
 MODULES = {
     "pocket": "pocket",
     "states": "interaction.states",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vita.evaluate.interaction.speech_segments import from_probabilities, merged, overlaps, speech_segments
+from vita.evaluate.interaction.speech_segments import from_probabilities, merged, speech_segments
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,5 @@ def test_segments_of_sound() -> None:
     assert speech_segments(np.zeros(0, np.float32), Loud()) == []
 
 
-def test_merging_and_overlap() -> None:
+def test_merging() -> None:
     assert merged([(3.0, 4.0), (0.0, 1.0), (1.4, 2.0)], 0.5) == [(0.0, 2.0), (3.0, 4.0)]
-    assert overlaps((0.0, 1.0), (0.9, 2.0))
-    assert not overlaps((0.0, 1.0), (1.0, 2.0))

@@ -91,11 +91,6 @@ def test_a_model_without_the_head_is_asked(tmp_path: Path) -> None:
     assert section.tables[0].texts()[1][2].startswith("0.6667 [")
 
 
-def test_the_best_path() -> None:
-    assert transcribe.collapse([9, 1, 1, 9, 1, 2, 2, 9], blank=9) == [1, 1, 2]
-    assert transcribe.collapse([9, 9], blank=9) == []
-
-
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_pocket_model_hears_its_own_world(lang: str) -> None:
     """Clear speech of the world, by its head; and padding in a batch changes nothing."""

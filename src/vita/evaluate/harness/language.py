@@ -29,10 +29,13 @@ def measure(run: Run) -> list[Row]:
     settings = run.settings
     if settings.data is not None and not settings.data.is_dir():
         raise ConfigError(f"{settings.data} is no folder", fix="give a folder of YAML tasks with --data")
-    manager = TaskManager(include_path=None if settings.data is None else str(settings.data))
     names = list(settings.benchmarks or BENCHMARKS)
-    known = set(manager.all_tasks)
-    if unknown := [name for name in names if name not in known]:
+    manager = None
+    if settings.data is not None:  # the harness's own thousands of tasks are read only where they are needed
+        manager = TaskManager(include_path=str(settings.data), include_defaults=False)
+    if manager is None or not set(names) <= set(manager.all_tasks):
+        manager = TaskManager(include_path=None if settings.data is None else str(settings.data))
+    if unknown := [name for name in names if name not in manager.all_tasks]:
         raise ConfigError("the harness has no such task", got=", ".join(unknown), fix="see `lm_eval ls tasks`")
     out = settings.out if settings.out and settings.out.suffix != ".json" else None
     found = lm_eval.simple_evaluate(

@@ -36,11 +36,17 @@ def measure(run: Run) -> list[Row]:
         fix = "give the server to lmms-eval itself: --model openai_compatible"
         raise ConfigError("vision measures --model", fix=fix)
     _ = run.log  # refuses a folder of another model before the work
-    include = None if settings.data is None else str(settings.data)
+    names = list(settings.benchmarks or BENCHMARKS)
+    manager = None
+    if settings.data is not None:  # the harness's own many tasks are read only where they are needed
+        manager = TaskManager(include_path=str(settings.data), include_defaults=False)
+    if manager is None or not set(names) <= set(manager.all_tasks):
+        manager = TaskManager(include_path=None if settings.data is None else str(settings.data))
     found = simple_evaluate(
-        model=VitaLmms(assistant=run.assistant), tasks=list(settings.benchmarks or BENCHMARKS), limit=settings.limit,
-        task_manager=TaskManager(include_path=include), bootstrap_iters=0, log_samples=True,
+        model=VitaLmms(assistant=run.assistant), tasks=names, limit=settings.limit, task_manager=manager,
+        bootstrap_iters=0, log_samples=True,
     )  # fmt: skip
+    assert found is not None
     rows = [row(task, sample) for task, samples in found["samples"].items() for sample in samples]
     run.log.add(rows)
     return rows

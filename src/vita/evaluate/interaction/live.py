@@ -62,18 +62,16 @@ def converse(
     voice: Voice,
     *,
     system: Speaking = "model",
-    until_idle_s: float = 0.0,
     activity: VoiceActivity | None = None,
     make_clock: Callable[[], Clock] = CpuTimeClock,
 ) -> Conversation:
-    """Hold one conversation.
+    """Hold one conversation; it ends with the recording.
 
     Args:
         engine: answers.
         samples: what the microphone hears, float32 [num_samples] of 16 kHz.
         voice: speaks.
         system: the model as it is, or a baseline, see `options_of` and `AnsweringEngine`.
-        until_idle_s: so long after the recording the answer may go on; by default its sound ends with the recording.
         activity: hears voices; Silero VAD if it is not given.
         make_clock: called in the event loop.
     """
@@ -89,7 +87,7 @@ def converse(
             options=options_of(system),
         )  # fmt: skip
         async with session:
-            return await _play(session, clock, samples, until_idle_s, events, is_deaf=system == "no-barge-in")
+            return await _play(session, clock, samples, events, is_deaf=system == "no-barge-in")
 
     seconds = run_virtual(main())
     sound = timeline.sound(seconds)[: round(seconds * SAMPLE_RATE_HZ)]
@@ -105,13 +103,12 @@ def options_of(system: Speaking) -> LiveOptions:
 
 
 async def _play(
-    session: Session, clock: Clock, samples: np.ndarray, until_idle_s: float, events: list[LiveEvent], *, is_deaf: bool
+    session: Session, clock: Clock, samples: np.ndarray, events: list[LiveEvent], *, is_deaf: bool
 ) -> float:
     """Feed the recording at its own pace; a deaf system hears silence while it answers. When it ended, in seconds."""
     frame, position = int(FRAME_S * SAMPLE_RATE_HZ), 0
-    latest = len(samples) + int(until_idle_s * SAMPLE_RATE_HZ)
     ear = _Ear()
-    while position < len(samples) or (position < latest and not session.is_idle):
+    while position < len(samples):
         await clock.sleep_until((position + frame) / SAMPLE_RATE_HZ)
         heard = np.zeros(frame, np.float32)
         if not (is_deaf and ear.is_answering(events)):
@@ -175,3 +172,7 @@ class AnsweringListening:
     def probe(self) -> dict[State, float]:
         """See Listening."""
         return {State.SPOKEN_QUERY: 1.0}
+
+    def words(self, *_: Any) -> None:
+        """See Listening; no word is told from another."""
+        return None

@@ -75,8 +75,3 @@ def merged(segments: Iterable[Segment], gap_s: float) -> list[Segment]:
         else:
             found.append((start, end))
     return found
-
-
-def overlaps(first: Segment, second: Segment) -> bool:
-    """Whether two segments have some time in common."""
-    return max(first[0], second[0]) < min(first[1], second[1])

@@ -36,6 +36,8 @@ def by_ctc(model: Any, processor: Any, sounds: Sequence[np.ndarray]) -> list[str
     """The best path of the connector's posterior: repeats joined, blanks dropped."""
     import torch
 
+    from vita.models.ctc_words import WordsHeard
+
     features = [processor.encode_medium(Audio(sound)).audio_features for sound in sounds]
     lengths = torch.tensor([len(one) for one in features])
     batch = np.zeros((len(features), int(lengths.max()), features[0].shape[1]), np.float32)
@@ -47,11 +49,7 @@ def by_ctc(model: Any, processor: Any, sounds: Sequence[np.ndarray]) -> list[str
         hidden, mask = model.audio_tower(mel, lengths.to(weight.device))
         hidden, mask = model.audio_connector.hidden(hidden, mask)
         best = model.audio_connector.projection.logits(hidden).argmax(-1).cpu()
-    blank = model.config.audio_config.ctc_vocab_size
-    paths = [path[: int(count)].tolist() for path, count in zip(best, mask.sum(1), strict=True)]
-    return [processor.tokenizer.decode(collapse(path, blank)) for path in paths]
-
-
-def collapse(path: Sequence[int], blank: int) -> list[int]:
-    """The symbols of a best path."""
-    return [one for at, one in enumerate(path) if one != blank and (at == 0 or one != path[at - 1])]
+    num_symbols = model.config.audio_config.ctc_vocab_size + 1
+    paths = [tuple(path[: int(count)].tolist()) for path, count in zip(best, mask.sum(1), strict=True)]
+    heard = [WordsHeard(best_N=path, num_symbols=num_symbols) for path in paths]
+    return [processor.tokenizer.decode(one.ids(), skip_special_tokens=True).strip() for one in heard]
