@@ -82,6 +82,12 @@ def test_behaviour(after: str, did: str) -> None:
     assert scores.behaviour(event, [*before, *words(after, 5.5)], words(STORY, 0.0, 0.5)) == did
 
 
+def test_the_old_answer_ends_with_its_last_word() -> None:
+    said = [*words("once there was", 0.0, 0.5), *words("one two", 1.6)]
+    assert scores.left_at_s(said, words(STORY)) == 1.5
+    assert scores.left_at_s(words("one two"), words(STORY)) is None
+
+
 def test_backchannels() -> None:
     said = [*words("mm", 1.0, 0.4), *words("oh yes", 4.0, 0.3)]
     assert scores.backchannels([(1.0, 1.4), (4.0, 4.6)], said) == (False, [(1.0, 1.4), (4.0, 4.6)])

@@ -5,6 +5,8 @@ have intervals and can be compared. Tasks of one's own are YAML files in `--data
 is asked through its chat, which can answer only tasks that generate.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -38,11 +40,11 @@ def measure(run: Run) -> list[Row]:
     if unknown := [name for name in names if name not in manager.all_tasks]:
         raise ConfigError("the harness has no such task", got=", ".join(unknown), fix="see `lm_eval ls tasks`")
     out = settings.out if settings.out and settings.out.suffix != ".json" else None
-    found = lm_eval.simple_evaluate(
+    evaluate: Any = lm_eval.simple_evaluate
+    found = evaluate(
         **_model(run), tasks=names, limit=settings.limit, task_manager=manager, bootstrap_iters=0,
         use_cache=None if out is None else str(out / "language" / "answers"), log_samples=True,
     )  # fmt: skip
-    assert found is not None
     rows = [row(task, sample) for task, samples in found["samples"].items() for sample in samples]
     run.log.add(rows)
     return rows
@@ -51,10 +53,11 @@ def measure(run: Run) -> list[Row]:
 def _model(run: Run) -> dict[str, Any]:
     settings = run.settings
     if settings.url is None:
-        from vita.evaluate.harness.language_model import VitaLM
+        from vita.evaluate.harness import language_model
 
+        vita_lm: Any = language_model.VitaLM
         _ = run.log  # refuses a folder of another model before the work
-        return {"model": VitaLM(assistant=run.assistant)}
+        return {"model": vita_lm(assistant=run.assistant)}
     arguments = {
         "base_url": f"{settings.url.rstrip('/')}/chat/completions",
         "model": settings.model,

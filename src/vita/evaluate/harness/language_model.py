@@ -4,6 +4,8 @@ Registered as "vita" when this module is imported. Prompts are plain text, as th
 template they are put into the model's own form of a conversation, the state token of a typed question included.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -116,7 +118,8 @@ class VitaLM(TemplateLM):
         """Greedy continuations, cut at the first of the strings at which they are to stop."""
         results = []
         for request in requests:
-            context, options = str(request.args[0]), dict(request.args[1])
+            arguments: Any = request.args
+            context, options = str(arguments[0]), dict(arguments[1])
             if options.get("do_sample") and options.get("temperature", 0) > 0:
                 raise ConfigError("this model is measured greedily", got=f"do_sample in {request.task_name}")
             until = options.get("until") or []

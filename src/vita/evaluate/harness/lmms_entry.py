@@ -1,5 +1,7 @@
 """What lmms-eval loads by the entry point group `lmms_eval.models`: where its model "vita" is."""
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from typing import Any

@@ -3,6 +3,8 @@
 Imported by lmms-eval (`lmms_entry.py`) and by `vision.py`, in an environment that has it.
 """
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -123,12 +123,16 @@ def _overlap(
         did = scores.behaviour(event, said.words, clean.words)
     elif not any(end > event[1] for _, end in model):
         did = "silent"
+    stopped_s = scores.stops_after_s(event, whole[1])
+    if did == "responds" and said.words is not None and clean.words is not None:
+        left_s = scores.left_at_s(said.words, clean.words)  # the new answer may follow at once
+        stopped_s = max(0.0, left_s - event[0]) if left_s is not None and was_speaking else None
     return {
         "stop_s": [sum(end - start for start, end in stops), len(stops)],
         "response_s": [sum(end - start for start, end in responses), len(responses)],
         "was_speaking": was_speaking,
-        "stops_after_s": scores.stops_after_s(event, model),
-        "stops": scores.stops_after_s(event, model) is not None if was_speaking else None,
+        "stops_after_s": stopped_s,
+        "stops": stopped_s is not None if was_speaking else None,
         "responds": None if did is None else did == "responds",
         "resumes": None if did is None else did == "resumes",
         "as_wanted": None if did is None else did == WANTED[sample.subset],

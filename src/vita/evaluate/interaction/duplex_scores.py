@@ -100,6 +100,13 @@ def behaviour(event: Segment, said: Sequence[Word], without: Sequence[Word]) -> 
     return "resumes" if same >= 0.5 * len(after) else "responds"
 
 
+def left_at_s(said: Sequence[Word], without: Sequence[Word]) -> float | None:
+    """When the last word was said that an answer has in common with the undisturbed one, from the first on."""
+    pairs = zip(said, without, strict=False)
+    same = itertools.takewhile(lambda pair: _plain([pair[0].text]) == _plain([pair[1].text]), pairs)
+    return max((word.end_s for word, _ in same), default=None)
+
+
 def backchannels(segments: Sequence[Segment], words: Sequence[Word]) -> tuple[bool, list[Segment]]:
     """Whether the system takes over, and if not its backchannels: stretches under a second with at most two words."""
     taken, found = False, []
