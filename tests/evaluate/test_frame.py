@@ -174,6 +174,8 @@ def test_the_command_measures_and_compares(
         (["pocket", "--limit", "0"], "limit out of range (got 0, expected at least 1)"),
         (["compare", "a"], "compare takes two folders (got 1); vita eval compare A B"),
         (["compare", "no", "where"], "no holds no run (expected a folder written by"),
+        (["duplex", "states", "--system", "vad-only"], "states has no baselines (got vad-only); leave out --system"),
+        (["pocket", "--url", "http://x/v1"], "pocket cannot be measured at an address; leave out --url"),
         (["pocket", "--sessions", "many"], "--sessions takes numbers (got many"),
     ],
 )

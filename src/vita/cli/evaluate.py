@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from vita.cli.model_options import add_model_options
@@ -30,9 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="live conversations: a baseline on the same model, or the recorded output files in --data",
     )  # fmt: skip
     more = parser.add_argument_group("more")
-    more.add_argument("--judge", metavar="URL", help="an OpenAI-compatible server that rates answers")
+    more.add_argument(
+        "--judge", metavar="URL", help="an OpenAI-compatible server that rates answers (its key: OPENAI_API_KEY)"
+    )
     more.add_argument("--judge-model", metavar="NAME", default="default", help="its model")
     more.add_argument("--benchmarks", metavar="NAME,...", default="", help="tasks of the harness of language or vision")
+    more.add_argument("--snr", metavar="DB,...", default="", help="speech: again in noise, such as 20,10,0 dB")
     more.add_argument("--sessions", metavar="N,...", default="1,4,8", help="conversations at once (default: 1,4,8)")
 
 
@@ -50,15 +54,17 @@ def run(arguments: argparse.Namespace) -> int:
     settings = Settings(
         model=arguments.model, device=arguments.device, dtype=arguments.dtype, data=arguments.data,
         limit=arguments.limit, out=arguments.out, system=arguments.system, url=arguments.url, judge=arguments.judge,
-        judge_model=arguments.judge_model, benchmarks=tuple(filter(None, arguments.benchmarks.split(","))),
-        sessions=_numbers(arguments.sessions),
+        judge_model=arguments.judge_model, api_key=os.environ.get("OPENAI_API_KEY"),
+        benchmarks=tuple(filter(None, arguments.benchmarks.split(","))),
+        sessions=tuple(int(one) for one in _numbers(arguments.sessions, "--sessions")),
+        snr=_numbers(arguments.snr, "--snr"),
     )  # fmt: skip
     evaluate.run(arguments.tasks, settings)
     return 0
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _numbers(text: str, option: str) -> tuple[float, ...]:
     try:
-        return tuple(int(part) for part in text.split(","))
+        return tuple(float(part) for part in text.split(",") if part)
     except ValueError as error:
-        raise ConfigError("--sessions takes numbers", got=text, expected="such as 1,4,8") from error
+        raise ConfigError(f"{option} takes numbers", got=text, expected="such as 1,4,8") from error

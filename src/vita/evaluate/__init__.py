@@ -4,8 +4,11 @@ names.py, tasks.py   which tasks there are
 measuring.py         settings, model and rows of one run; rows.py: rows on disk
 statistics.py        intervals and tests; tables.py: figures, sections; comparison.py: two runs
 report.py, plots.py  Markdown, HTML, JSON, charts
-pocket.py            the pocket world's own test split (pocket_cases.py, voices_installed.py)
+pocket.py            the pocket world's own test split (pocket_cases.py)
 interaction/         state tokens, live conversations, long recordings, load
+speech/              speech recognition on standard sets
+harness/             language benchmarks by an outer harness
+openai_chat.py       a question to a judge
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ def run(tasks: Sequence[str], settings: Settings) -> None:
         tasks: by name, see names.py.
         settings: see measuring.Settings.
 
-    Raises ConfigError for an unknown task before anything is measured.
+    Raises ConfigError for an unknown task, or one that cannot be measured so, before anything is measured.
     """
     import time
 
@@ -35,6 +38,7 @@ def run(tasks: Sequence[str], settings: Settings) -> None:
     from vita.evaluate.tasks import get_task
 
     modules = [(name, get_task(name)) for name in dict.fromkeys(tasks)]
+    _check(tasks, settings)
     sections, assistant, started_s, cpu_s = [], None, time.perf_counter(), time.process_time()
     counts = []
     for name, task in modules:
@@ -56,6 +60,17 @@ def run(tasks: Sequence[str], settings: Settings) -> None:
     }
     if settings.out is not None:
         report.write(report.Report(title="Evaluation", facts=facts, sections=sections), settings.out)
+
+
+def _check(tasks: Sequence[str], settings: Settings) -> None:
+    from vita.errors import ConfigError
+    from vita.evaluate.names import WITH_SYSTEMS, WITH_URL
+
+    for name in tasks:
+        if settings.url is not None and name not in WITH_URL:
+            raise ConfigError(f"{name} cannot be measured at an address", fix="leave out --url")
+        if settings.system != "model" and name not in WITH_SYSTEMS:
+            raise ConfigError(f"{name} has no baselines", got=settings.system, fix="leave out --system")
 
 
 def compare(first: Path, second: Path, out: Path | None) -> None:

@@ -31,7 +31,9 @@ class Settings:
     url: address of an OpenAI-compatible server that is measured instead of `model`.
     judge: address of an OpenAI-compatible server that rates answers.
     judge_model: its model.
+    api_key: for `url` and `judge`.
     sessions: conversations at once, for measuring under load.
+    snr: speech is measured again in noise at these ratios, in decibels.
     benchmarks: names of the tasks of an outer harness.
     """
 
@@ -45,7 +47,9 @@ class Settings:
     url: str | None = None
     judge: str | None = None
     judge_model: str = "default"
+    api_key: str | None = None
     sessions: tuple[int, ...] = (1, 4, 8)
+    snr: tuple[float, ...] = ()
     benchmarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
