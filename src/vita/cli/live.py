@@ -10,7 +10,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vita.cli.model_options import add_model_options
+from vita.cli.model_options import add_model_options, add_placement_options, loading_options
 from vita.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     model = parser.add_argument_group("the model")
     add_model_options(model)
+    add_placement_options(model)
     model.add_argument("--system", metavar="TEXT", help="system prompt instead of the model's own")
     model.add_argument("--max-new-tokens", metavar="N", type=int, default=256, help="of an answer (default: 256)")
 
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     options = _options(arguments)
     recording = _recording(arguments)
-    engine = load(arguments.model, device=arguments.device, dtype=arguments.dtype).engine
+    engine = load(arguments.model, **loading_options(arguments)).engine
     timeline, log = Timeline(options.sample_rate_hz), EventLog(arguments.events, also=_show)
     try:
         converse = _converse(engine, recording, timeline, log, options, is_virtual=arguments.speed == "max")

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from vita.cli.model_options import add_model_options
+from vita.cli.model_options import add_model_options, add_placement_options, loading_options
 from vita.errors import DependencyError
 
 SUMMARY = "serve a model to every client of OpenAI's interfaces"
@@ -18,7 +18,9 @@ _MODULES = ("fastapi", "uvicorn", "prometheus_client", "cryptography")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    add_model_options(parser.add_argument_group("the model"))
+    model = parser.add_argument_group("the model")
+    add_model_options(model)
+    add_placement_options(model)
     where = parser.add_argument_group("where")
     where.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
@@ -56,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vita.api import load
     from vita.server.app import create_app
 
-    assistant = load(arguments.model, device=arguments.device, dtype=arguments.dtype)
+    assistant = load(arguments.model, **loading_options(arguments))
     app = create_app(assistant.engine, settings)
     if not keys and not endpoint.is_local:
         print("vita: warning: other machines can use this server without a key; give --api-key", file=sys.stderr)
