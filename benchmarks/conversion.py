@@ -94,7 +94,7 @@ def show(name: str, baseline: int, peak: int, wall: float, cpu: float) -> None:
 def run_child(function: str, source: Path, target: Path) -> tuple[int, int, float, float]:
     """Bytes of memory after the imports, at the peak; seconds of wall clock and of CPU."""
     command = [sys.executable, "-c", CHILD.format(function=function), str(source), str(target)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     baseline, peak, wall, cpu = done.stdout.split()
     return int(baseline), int(peak), float(wall), float(cpu)
 
@@ -136,7 +136,9 @@ def benchmark_config(size_gb: float) -> VitaConfig:
     )
     vision = {**SMALL, "attention_bias": True, "image_size": 448}
     return VitaConfig(
-        text_config=text, vision_config=vision, audio_config={**SMALL, "subsampling_dim": 64, "output_dim": 2048}
+        text_config=text,
+        vision_config=vision,
+        audio_config={**SMALL, "hidden_size": 512, "subsampling_dim": 64, "output_dim": 2048},
     )
 
 

@@ -13,11 +13,11 @@ import torch
 from tests.checkpoints import tiny_parts
 from tests.checkpoints.reference_like import make
 from tests.conftest import make_model
+from vita.chat.messages import Audio, Image, Message
 from vita.checkpoints import compose, load, placement
 from vita.checkpoints.loading import load_model
 from vita.checkpoints.memory import footprint, read_config
 from vita.checkpoints.placement import Placement
-from vita.chat.messages import Audio, Image, Message
 from vita.engine.local import LocalEngine
 from vita.engine.protocol import Sampling
 from vita.errors import CheckpointError, ConfigError, DependencyError
@@ -145,6 +145,13 @@ def test_memory_of_the_releases() -> None:
     second = footprint(VitaConfig(text_config=qwen, tokenizer_model_max_length=6200))
     assert second.parts["language_model"] / 1e9 == pytest.approx(7.62, abs=0.01)
     assert second.cache_bytes("bfloat16", 1000) == 2 * 28 * 4 * 128 * 2 * 1000
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    for name, found in (("VITA-1.0", first), ("VITA-1.5", second)):
+        weights = [found.weight_bytes(precision) / 1e9 for precision in found.precisions()]
+        cells = [f"{gigabytes:.1f}" for gigabytes in weights] + ["-"] * (4 - len(weights))
+        cache = f"{found.cache_bytes('bfloat16') / 1e9:.2f} ({found.max_tokens:,} tokens)"
+        parameters = f"{found.num_parameters / 1e9:.1f} B"
+        assert f"| {' | '.join([name, parameters, *cells, cache])} |" in text
 
 
 def test_configurations_are_read_without_weights(tiny_folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
@@ -168,7 +175,7 @@ def test_configurations_are_read_without_weights(tiny_folder: Path, tmp_path: Pa
     assert read_config("owner/name").model_type == "vita"
     assert asked == [("owner/name", ["config.json"])]
     tiny_parts.clip(tmp_path / "clip")
-    with pytest.raises(CheckpointError, match="another kind of model .*clip"):
+    with pytest.raises(CheckpointError, match=r"another kind of model .*clip"):
         read_config(tmp_path / "clip")
 
 

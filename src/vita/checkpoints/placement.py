@@ -1,7 +1,7 @@
 """Where the weights of a large model go: over several devices, the memory and the disk, and in int8 or int4.
 
-Accelerate places them and bitsandbytes makes them small, both through transformers' `from_pretrained`; the extra `large`
-installs them. Used by `load`.
+Accelerate places them and bitsandbytes makes them small, both through transformers' `from_pretrained`; the extra
+`large` installs them. Used by `load`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,9 @@ def show_memory(name: str) -> None:
     print("\n" + "\n".join(memory_rows(found, memories())))
     if not found.num_quantized:
         print("\nint8 and int4 do not reach the stacked experts of a mixture.")
-    print("\nWithout what a forward pass needs besides: some hundred MB for a long prompt. A model that does not fit on")
+    print(
+        "\nWithout what a forward pass needs besides: some hundred MB for a long prompt. A model that does not fit on"
+    )
     print("one device is spread over several, the memory and the disk by --device-map auto.")
 
 
