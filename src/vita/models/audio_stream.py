@@ -21,7 +21,9 @@ from vita.errors import ConfigError
 from vita.models.audio_features import audio_features
 from vita.models.audio_layers import LayerPast
 from vita.models.configuration_audio import MIN_FRAMES, VitaAudioConfig
+from vita.models.ctc_words import WordsHeard
 from vita.models.filterbank import MelStream
+from vita.models.posterior import PosteriorProjection
 
 if TYPE_CHECKING:
     from vita.models.audio_connector import AudioConnector
@@ -131,9 +133,15 @@ def _encode_chunk(tower: AudioTower, state: TowerStream, chunk: Tensor) -> Tenso
 
 @dataclass
 class ConnectorStream:
-    """The encoder frames [L, width] that each convolution of the connector still needs; it starts with its zeros."""
+    """Where one sound's way through the connector stands.
+
+    waiting: the encoder frames [L, width] that each convolution still needs; it starts with its zeros.
+    words: what was heard, where the connector has words.
+    finished: nothing more may come.
+    """
 
     waiting: list[Tensor]
+    words: WordsHeard | None = None
     finished: bool = False
 
 
@@ -151,7 +159,11 @@ def push_hidden(connector: AudioConnector, state: ConnectorStream, hidden_LD: Te
         state.waiting[i] = x[num_outputs * conv.stride :]
         x = conv.convolve(x[None])[0] if num_outputs else x.new_zeros(0, conv.out_dim)
     state.finished = final
-    return connector.projection(x)
+    if not isinstance(connector.projection, PosteriorProjection):
+        return connector.projection(x)
+    tokens_NH, posterior_NV = connector.projection.with_posterior(x)
+    state.words = (state.words or WordsHeard()).add(posterior_NV)
+    return tokens_NH
 
 
 def _join(before: Tensor | None, after: Tensor) -> Tensor:
@@ -159,7 +171,12 @@ def _join(before: Tensor | None, after: Tensor) -> Tensor:
 
 
 class AudioStream:
-    """One sound on its way from samples to tokens; what the engine's listening stream holds."""
+    """One sound on its way from samples to tokens; what the engine's listening stream holds.
+
+    words: what was heard up to the last call of `rest`; None before, and where the connector has no words.
+    """
+
+    words: WordsHeard | None = None
 
     def __init__(self, tower: AudioTower, connector: AudioConnector) -> None:
         self.tower, self.connector = tower, connector
@@ -173,12 +190,17 @@ class AudioStream:
 
     def rest(self) -> Tensor:
         """The tokens that are left if the sound ends now [N, H]; it can go on. A sound under 25 ms gives none."""
-        tower, connector = replace(self._tower), ConnectorStream(list(self._connector.waiting))
-        return self.connector.finish(connector, self.tower.finish(tower))
+        tower = replace(self._tower)
+        connector = replace(self._connector, waiting=list(self._connector.waiting))
+        tokens_NH = self.connector.finish(connector, self.tower.finish(tower))
+        self.words = connector.words
+        return tokens_NH
 
 
 class WholeAudio:
-    """The same for a tower with full attention: all tokens are left until the sound has ended."""
+    """The same for a tower with full attention: all tokens are left until the sound has ended. It tells no words."""
+
+    words: WordsHeard | None = None
 
     def __init__(self, tower: AudioTower | WhisperTower, connector: AudioConnector) -> None:
         self.tower, self.connector = tower, connector
