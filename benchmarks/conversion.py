@@ -148,7 +148,7 @@ def write_checkpoint(folder: Path, config: VitaConfig, shard_bytes: int) -> list
     specs = reference_specs(config)
     groups: list[dict[str, TensorSpec]] = [{}]
     for name, spec in specs.items():
-        if sum(other.num_bytes for other in groups[-1].values()) + spec.num_bytes > shard_bytes:
+        if groups[-1] and sum(other.num_bytes for other in groups[-1].values()) + spec.num_bytes > shard_bytes:
             groups.append({})
         groups[-1][name] = spec
     block = np.random.default_rng(0).integers(0, 2**14, 2**24, np.int16)  # small bfloat16 numbers
