@@ -94,6 +94,18 @@ def test_a_combination_answers(composed: Composed, llm: str, vision: str, audio:
     assert model.config.audio_config.streamable == (audio == "ours")
 
 
+def test_the_combinations_are_those_of_the_documentation() -> None:
+    names = {
+        "qwen2": "Qwen2", "qwen3": "Qwen3", "mixtral": "Mixtral", "llama": "Llama", "intern_vit": "InternViT",
+        "intern_vit_hf": "InternViT (transformers)", "siglip": "SigLIP", "siglip_vision": "SigLIP (vision tower)",
+        "clip": "CLIP", "clip_vision": "CLIP (vision tower)", "ours": "ours", "whale": "VITA", "whisper": "Whisper",
+    }  # fmt: skip
+    rows = [" | ".join(names[part] for part in combination) for combination in COMBINATIONS]
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    table = text.split("| language model | vision encoder | audio encoder |")[1].split("\n\n")[0]
+    assert table.splitlines()[2:] == [f"| {row} |" for row in rows]
+
+
 @pytest.mark.parametrize(("llm", "vision", "audio"), COMBINATIONS[1:6])
 def test_vision_encoders_compute_what_theirs_did(
     part: Part, composed: Composed, llm: str, vision: str, audio: str

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from vita.checkpoints.report import KEPT_FOLDER, REPORT_FILE
-from vita.checkpoints.sources import INDEX, SINGLE, read_json
+from vita.checkpoints.sources import INDEX, SINGLE, SafetensorsFile, read_json
 from vita.checkpoints.table import Step, Table
-from vita.checkpoints.tensor_file import NAMES, TensorFile
+from vita.checkpoints.tensor_file import NAMES, TensorFile, read_values
 from vita.errors import CheckpointError
 from vita.models.configuration_vita import VitaConfig
 
@@ -61,23 +60,25 @@ def convert_back(src: str | Path, dst: str | Path) -> list[str]:
 
 
 class OurTensors:
-    """The tensors of a folder of ours, read as they are asked for."""
+    """The tensors of a folder of ours, read as they are asked for: not mapped, so that what was read is not kept."""
 
     def __init__(self, folder: Path) -> None:
         single = not (folder / INDEX).is_file()
         names = {SINGLE} if single else set(read_json(folder / INDEX)["weight_map"].values())
-        self._files = [safe_open(folder / name, framework="pt") for name in sorted(names)]
-        self._file_of = {name: file for file in self._files for name in file.keys()}  # noqa: SIM118
+        files = [SafetensorsFile(folder / name) for name in sorted(names)]
+        self._file_of = {name: file for file in files for name in file.shapes}
 
     def get(self, name: str) -> Tensor:
         """A tensor."""
-        return self._open(name).get_tensor(name)
+        file = self._open(name)
+        return read_values(file.path, file.header, name)
 
     def row(self, name: str, number: int) -> Tensor:
         """One entry of a tensor's first dimension."""
-        return self._open(name).get_slice(name)[number]
+        file = self._open(name)
+        return read_values(file.path, file.header, name, row=number)
 
-    def _open(self, name: str) -> Any:
+    def _open(self, name: str) -> SafetensorsFile:
         if name not in self._file_of:
             raise CheckpointError(f"the model has no tensor {name}")
         return self._file_of[name]

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils import logging as hf_logging
 
+from vita.checkpoints.placement import Placement
 from vita.checkpoints.reference_layout import RELEASES
 from vita.checkpoints.sources import INDEX, SINGLE, read_json
 from vita.checkpoints.table import describe_misfit
@@ -34,7 +35,13 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def load(
-    name: str | Path, *, device: str | torch.device = "auto", dtype: str | torch.dtype = "auto"
+    name: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    device_map: str | dict[str, Any] | None = None,
+    quantize: str | None = None,
+    offload_dir: str | Path | None = None,
 ) -> tuple[VitaForConditionalGeneration, VitaProcessor]:
     """A model ready for use, and its processor.
 
@@ -42,23 +49,38 @@ def load(
         name: "pocket" (in the package), a folder, or an id on the Hugging Face hub.
         device: "auto" takes the first of cuda, mps, cpu that is there.
         dtype: "auto" is float32 on a CPU, bfloat16 on CUDA, float16 elsewhere.
+        device_map, quantize, offload_dir: for models that are too large for one device, see placement.Placement.
 
     Raises:
         CheckpointError: there is no such model, or its tensors are not exactly those of its configuration.
+        ConfigError, DependencyError: a placement that cannot be, or that needs a package that is not there.
     """
     from vita.models.processing_vita import VitaProcessor
 
     register()
     folder = find_model(name)
+    placement = Placement(device_map=device_map, quantize=quantize, offload_dir=offload_dir)
+    if device_map is not None and str(device) != "auto":
+        raise ConfigError("a device map and a device exclude each other", got=f"{device_map} and {device}")
     device = pick_device(device)
-    model = load_model(folder, pick_dtype(dtype, device)).eval()
-    model.to(device)  # pyright: ignore[reportArgumentType]
+    model = load_model(folder, pick_dtype(dtype, device), placement, device).eval()
+    if not placement:
+        model.to(device)  # pyright: ignore[reportArgumentType]
     return model, VitaProcessor.from_pretrained(folder)
 
 
-def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> VitaForConditionalGeneration:
-    """The model of a checkpoint folder, on the CPU."""
+def load_model(
+    folder: Path,
+    dtype: torch.dtype = torch.float32,
+    placement: Placement | None = None,
+    device: torch.device | None = None,
+) -> VitaForConditionalGeneration:
+    """The model of a checkpoint folder, on the CPU, or where `placement` says (on `device` if it leaves that open)."""
     check_folder(folder)
+    options: dict[str, Any] = {}
+    if placement:
+        config = VitaConfig.from_pretrained(folder)
+        options = placement.options(config, device or torch.device("cpu"), dtype)
     try:
         with quiet():
             loaded: Any = VitaForConditionalGeneration.from_pretrained(
@@ -68,6 +90,7 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> VitaForCondi
                 local_files_only=True,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
+                **options,
             )
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder} cannot be read: {error}", fix="fetch the checkpoint again") from error
@@ -121,17 +144,22 @@ def find_model(name: str | Path) -> Path:
         return folder
     if folder.exists():
         raise CheckpointError(f"{name} is a file", expected="a model folder")
-    if not _HUB_ID.fullmatch(str(name)):
+    if not is_hub_id(name):
         raise CheckpointError(f"unknown model {name}", expected="pocket, a folder, or an id on the hub (owner/name)")
-    return _fetch(str(name))
+    return fetch(str(name), ["*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model"])
 
 
-def _fetch(hub_id: str) -> Path:
+def is_hub_id(name: str | Path) -> bool:
+    """Whether this is the form of an id on the hub, and no file or folder here."""
+    return not Path(name).expanduser().exists() and bool(_HUB_ID.fullmatch(str(name)))
+
+
+def fetch(hub_id: str, patterns: list[str]) -> Path:
+    """The folder of a model on the hub with the files that match, downloaded unless cached."""
     from huggingface_hub import snapshot_download
 
-    wanted = ["*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer.model"]
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=wanted))
+        return Path(snapshot_download(hub_id, allow_patterns=patterns))
     except Exception as error:  # the hub client raises errors of its own and of the network alike
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(

@@ -142,6 +142,13 @@ def _read_reference(folder: Path, raw: dict[str, Any], base: Path | None) -> Che
     return Checkpoint(config=config, sources=tuple(sources), parts=parts, merged=merged)
 
 
+def reference_config(folder: Path) -> VitaConfig:
+    """The configuration of a checkpoint in the reference's layout; its tensors are not looked at."""
+    raw = read_json(folder / "config.json")
+    parts = [_find_part(folder, None, raw, key) for key in ("mm_vision_tower", "mm_audio_encoder")]
+    return _vita_config(raw, *parts)
+
+
 def vision_config_from_reference(raw: dict[str, Any]) -> InternVLVisionConfig:
     """InternVLVisionConfig from InternViT's own config.json. Stochastic depth is left out: the encoder is frozen."""
     return InternVLVisionConfig(

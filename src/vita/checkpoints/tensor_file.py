@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -64,9 +65,27 @@ def read_header(path: Path) -> str:
         return file.read(length).decode("utf-8")
 
 
+@lru_cache(maxsize=64)
 def header_tensors(header: str) -> dict[str, dict[str, Any]]:
-    """The entries of the tensors in a header: dtype, shape, data_offsets."""
+    """The entries of the tensors in a header: dtype, shape, data_offsets. Not to be changed."""
     return {name: entry for name, entry in json.loads(header).items() if name != METADATA}
+
+
+def read_values(path: Path, header: str, name: str, row: int | None = None) -> Tensor:
+    """A tensor of a safetensors file with that header, or one entry of its first dimension; read, not mapped."""
+    entry = header_tensors(header)[name]
+    start, end = entry["data_offsets"]
+    shape = entry["shape"]
+    if row is not None:
+        size, shape = (end - start) // shape[0], shape[1:]
+        start, end = start + row * size, start + (row + 1) * size
+    values = bytearray(end - start)
+    with path.open("rb") as file:
+        file.seek(_LENGTH_BYTES + len(header.encode("utf-8")) + start)
+        file.readinto(values)
+    if not values:
+        return torch.empty(shape, dtype=DTYPES[entry["dtype"]])
+    return torch.frombuffer(values, dtype=DTYPES[entry["dtype"]]).reshape(shape)
 
 
 def make_header(specs: Mapping[str, TensorSpec]) -> str:

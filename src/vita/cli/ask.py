@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vita.cli.model_options import add_model_options
+from vita.cli.model_options import add_model_options, add_placement_options, loading_options
 from vita.errors import ConfigError, PromptError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     media.add_argument("--audio", metavar="PATH|URL", help="sound: a spoken question, or noise")
     model = parser.add_argument_group("the model")
     add_model_options(model)
+    add_placement_options(model)
     model.add_argument("--system", metavar="TEXT", help="system prompt instead of the model's own")
     reply = parser.add_argument_group("the reply")
     reply.add_argument("--max-new-tokens", metavar="N", type=int, default=256, help="at most N tokens (default: 256)")
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         return run_batch(arguments)
     from vita.api import load
 
-    assistant = load(arguments.model, device=arguments.device, dtype=arguments.dtype)
+    assistant = load(arguments.model, **loading_options(arguments))
     answer = _ask(assistant, arguments)
     if arguments.speak:
         _speak(answer, arguments.speak)

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from vita.cli.model_options import loading_options
 from vita.errors import DataError, VitaError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _answered(todo: list[Line], arguments: argparse.Namespace) -> Iterator[dict[
         return
     from vita.api import load
 
-    assistant = load(arguments.model, device=arguments.device, dtype=arguments.dtype)
+    assistant = load(arguments.model, **loading_options(arguments))
     for start in range(0, len(todo), assistant.batch_size):
         yield from answer_lines(assistant, todo[start : start + assistant.batch_size], arguments)
 

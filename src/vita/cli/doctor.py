@@ -1,4 +1,7 @@
-"""`vita doctor`: what is installed, what this machine has, and for each missing piece the command that mends it."""
+"""`vita doctor`: what is installed, what this machine has, and for each missing piece the command that mends it.
+
+`--model` says instead how much memory a model needs, before anything of it is loaded.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,7 @@ class Feature:
 FEATURES = (
     Feature("serving (vita serve)", ("fastapi", "uvicorn", "prometheus_client", "cryptography"), "serve"),
     Feature("a microphone (vita live)", ("sounddevice",), "mic"),
+    Feature("large models (--device-map, --quantize)", ("accelerate", "bitsandbytes"), "large"),
     Feature("development (make check)", ("pytest", "xdist", "hypothesis", "ruff", "pyright"), "dev"),
 )
 
@@ -55,11 +59,19 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command has no arguments of its own."""
+    """The command's arguments."""
+    parser.add_argument(
+        "--model", metavar="NAME|DIR|HUB-ID", help="say how much memory this model needs; only config.json is read"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; 2 if something is missing without which `vita ask` does not work."""
+    if arguments.model is not None:
+        from vita.cli.doctor_memory import show_memory
+
+        show_memory(arguments.model)
+        return 0
     findings = list(examine())
     for finding in findings:
         mark = "ok     " if finding.mend is None else "MISSING" if finding.needed else "-      "
@@ -183,8 +195,13 @@ def _cores() -> int:
 
 
 def _memory() -> str:
+    total = total_memory()
+    return "memory unknown" if total is None else f"{total / 2**30:.0f} GiB memory"
+
+
+def total_memory() -> int | None:
+    """Bytes of memory that the machine has; None where it does not say."""
     try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
-        return "memory unknown"
-    return f"{total / 2**30:.0f} GiB memory"
+        return None

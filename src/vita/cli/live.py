@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vita.cli.live_terminal import Terminal
-from vita.cli.model_options import add_model_options
+from vita.cli.model_options import add_model_options, add_placement_options, loading_options
 from vita.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     model = parser.add_argument_group("the model")
     add_model_options(model)
+    add_placement_options(model)
     model.add_argument("--system", metavar="TEXT", help="system prompt instead of the model's own")
     model.add_argument("--max-new-tokens", metavar="N", type=int, default=256, help="of an answer (default: 256)")
 
@@ -103,7 +104,7 @@ def _from_files(arguments: argparse.Namespace) -> int:
     options = _options(arguments, echo=False)
     recording = _recording(arguments)
     voice = _voice(arguments)
-    engine = load(arguments.model, device=arguments.device, dtype=arguments.dtype).engine
+    engine = load(arguments.model, **loading_options(arguments)).engine
     timeline, log = Timeline(options.sample_rate_hz), EventLog(arguments.events, also=Terminal().show)
     try:
         talk = _converse(
@@ -149,7 +150,7 @@ def _from_microphone(arguments: argparse.Namespace) -> int:
         try:
             from vita.api import load
 
-            engine = load(arguments.model, device=arguments.device, dtype=arguments.dtype).engine
+            engine = load(arguments.model, **loading_options(arguments)).engine
             await _converse(engine, _voice(arguments), devices, log or terminal.show, options, listen)
         finally:
             devices.close()

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vita.cli.model_options import add_model_options
+from vita.cli.model_options import add_model_options, add_placement_options, loading_options
 from vita.errors import ConfigError, DependencyError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     model = parser.add_argument_group("the model")
     add_model_options(model)
+    add_placement_options(model)
     model.add_argument("--engine", choices=("local", "vllm"), default="local",
                        help="what runs it: PyTorch in this process, or vLLM (default: local)")  # fmt: skip
     model.add_argument("--vllm-url", metavar="URL", help="a vLLM server with this model; without it one is started")
@@ -87,7 +88,11 @@ def _load(arguments: argparse.Namespace) -> Assistant:
     if arguments.engine == "local":
         if arguments.vllm_url or arguments.vllm_option:
             raise ConfigError("--vllm-url and --vllm-option belong to --engine vllm", fix="add --engine vllm")
-        return load(arguments.model, device=arguments.device, dtype=arguments.dtype)
+        return load(arguments.model, **loading_options(arguments))
+    if arguments.device_map or arguments.quantize or arguments.offload_dir:
+        raise ConfigError(
+            "--device-map, --quantize and --offload-dir belong to --engine local", fix="use vLLM's own: --vllm-option"
+        )
     if arguments.vllm_url and arguments.vllm_option:
         raise ConfigError("--vllm-option is for a server that is started here", fix="leave out --vllm-url")
     return load_vllm(

@@ -21,7 +21,7 @@ from vita.engine.protocol import Words
 from vita.engine.vllm_messages import Part, sound_piece
 from vita.errors import LimitError, MediaError, PromptError
 from vita.media import SAMPLE_RATE_HZ, check_samples
-from vita.models.filterbank import WINDOW_MS, num_frames
+from vita.models.filterbank import WINDOW_MS
 from vita.tokens import State
 
 if TYPE_CHECKING:
@@ -139,14 +139,15 @@ class VllmListening:
             raise PromptError("this sound has ended", fix="listen to a new one")
 
     def _check_long_enough(self) -> None:
-        if not num_frames(self._num_samples):
+        if not self._engine.processor.config.audio_config.num_frames(self._num_samples):
             raise MediaError("sound is too short", got=f"{1000 * self.seconds:.1f} ms", expected="at least 25 ms")
 
     def _check_room(self, num_samples: int) -> None:
         config = self._engine.processor.config
         longest = config.audio_config.max_positions
         length, most = self._num_around + self._num_tokens(num_samples), config.tokenizer_model_max_length
-        too_long = longest is not None and config.audio_config.num_encoder_frames(num_frames(num_samples)) > longest
+        frames = config.audio_config.num_encoder_frames(config.audio_config.num_frames(num_samples))
+        too_long = longest is not None and frames > longest
         if length > most or too_long:
             raise LimitError(
                 "the sound does not fit into the model's context any more",

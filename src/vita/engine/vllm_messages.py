@@ -24,6 +24,7 @@ from vita.media import SAMPLE_RATE_HZ
 from vita.models.audio_connector import AudioConnector
 from vita.models.audio_stream import AudioStream, WholeAudio, open_audio_stream
 from vita.models.audio_tower import AudioTower
+from vita.models.whisper_tower import WhisperTower
 from vita.tokens import AUDIO_PLACEHOLDER, StateTokens
 
 Part = dict[str, Any]
@@ -37,7 +38,7 @@ class SoundEncoder:
         connector: in evaluation mode.
     """
 
-    def __init__(self, tower: AudioTower, connector: AudioConnector) -> None:
+    def __init__(self, tower: AudioTower | WhisperTower, connector: AudioConnector) -> None:
         self._tower, self._connector = tower.eval(), connector.eval()
         config = tower.config
         self.piece_tokens = config.chunk_size // config.token_stride if config.streamable else None
