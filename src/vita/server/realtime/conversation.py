@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from vita.chat.messages import Audio, Message
 from vita.clock import Clock
+from vita.duplex.history import SYSTEM
 from vita.duplex.session import Session
 from vita.duplex.voice_activity import VoiceActivity
 from vita.engine.protocol import Engine
@@ -229,9 +230,9 @@ class Conversation:
         self._tell_item(item, previous)
 
     def _key_before(self, item: Item) -> Any:
-        """The key of the nearest item before this one that the model reads."""
+        """The key of the nearest item before this one that the model reads; of the system prompt if there is none."""
         before = list(self.items)[: list(self.items).index(item)]
-        return next((other.key for other in reversed(before) if other.key is not None), None)
+        return next((other.key for other in reversed(before) if other.key is not None), SYSTEM)
 
     def _tell_item(self, item: Item, previous: str | None) -> None:
         for kind in ("conversation.item.added", "conversation.item.done"):
