@@ -119,14 +119,19 @@ class Configuration(_Part):
     audio: Audio = Audio()
     max_output_tokens: MaxTokens = "inf"
     tools: list[Any] = Field(default=[], max_length=0)
-    tool_choice: Any = "auto"
+    tool_choice: Any = None
     tracing: Any = None
-    truncation: Any = "auto"
+    truncation: Any = None
     include: Any = None
     prompt: None = None
     reasoning: Any = None
     parallel_tool_calls: Any = None
     vita: VitaSettings = VitaSettings()
+
+    @field_validator("tool_choice", "tracing", "truncation", "include", "reasoning", "parallel_tool_calls")
+    @classmethod
+    def _without_effect(cls, asked: Any) -> None:
+        return None
 
     @property
     def speaks(self) -> bool:
