@@ -20,6 +20,7 @@ from vita.server.edge import Edge
 from vita.server.failures import ERRORS, add_error_handlers
 from vita.server.gate import Gate
 from vita.server.metrics import Metrics
+from vita.server.page import Page
 from vita.server.realtime.conversation import LiveParts
 from vita.server.realtime.route import Realtime
 from vita.server.replies import Desk
@@ -68,6 +69,7 @@ def create_app(
     metrics = Metrics()
     desk = Desk(settings, metrics)
     speaker = Speaker(metrics, settings.max_sessions)
+    page = Page()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -86,8 +88,10 @@ def create_app(
     realtime = Realtime(live)
     app.include_router(realtime.router())
     app.include_router(_about(settings, metrics))
+    app.include_router(page.router())
     app.state.settings, app.state.drain = settings, realtime.drain
-    app.add_middleware(Edge, settings=settings, gate=Gate(settings.api_keys, settings.host_names), metrics=metrics)
+    gate = Gate(settings.api_keys, settings.host_names, open_paths=page.paths)
+    app.add_middleware(Edge, settings=settings, gate=gate, metrics=metrics)
     return app
 
 

@@ -24,7 +24,7 @@ from vita.server.settings import ServerSettings
 NOTES = "vita.notes"
 """Key of the scope under which a route leaves what the log line shall say: numbers and states, never content."""
 _logger = logging.getLogger("vita.server")
-_SECURITY_HEADERS = {
+_SECURITY_HEADERS = {  # of every reply that does not bring its own, as the page does
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -150,7 +150,7 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self.request_id
             for name, value in _SECURITY_HEADERS.items():
-                headers[name] = value
+                headers.setdefault(name, value)
         try:
             with anyio.fail_after(self._timeout_s):
                 await self._send(message)

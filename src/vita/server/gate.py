@@ -26,9 +26,11 @@ class Gate:
     Args:
         api_keys: any of them lets a client in; none: everybody whose `Host` is not somebody else's name.
         host_names: names that `Host` may hold while there is no key.
+        open_paths: further paths that need no key: the page's.
     """
 
-    def __init__(self, api_keys: Iterable[str], host_names: Iterable[str] = ()) -> None:
+    def __init__(self, api_keys: Iterable[str], host_names: Iterable[str] = (), open_paths: Iterable[str] = ()) -> None:
+        self._open_paths = OPEN_PATHS.union(open_paths)
         self._digests = [_digest(key) for key in api_keys]
         self._names = {"localhost", *(name.lower() for name in host_names)}
 
@@ -44,7 +46,7 @@ class Gate:
         self._check_origin(headers.get("origin"), host)
         if not self._digests:
             self._check_host(host)
-        elif path not in OPEN_PATHS:
+        elif path not in self._open_paths:
             keys = [name.removeprefix(_KEY_PROTOCOL) for name in subprotocols if name.startswith(_KEY_PROTOCOL)]
             self._check_key(headers.get("authorization", "") or (f"Bearer {keys[0]}" if keys else ""))
 

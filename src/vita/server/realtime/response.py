@@ -66,6 +66,8 @@ class Response:
         if not self._configuration.speaks:
             self.text += piece
             self._tell("response.output_text.delta", delta=piece)
+        elif self._configuration.vita.events:
+            self._tell("vita.output_text.delta", delta=piece)
 
     def play(self, at_s: float, samples: np.ndarray) -> None:
         """A block of sound, to be played at `at_s` seconds on the session's clock."""

@@ -171,6 +171,8 @@ class Telling:
             item.state = state
             item.key = None if state is State.NOISE else item.key
         self.unread = []
+        generator = event.get("context", "a")
+        self._tell_ours("vita.roles", generator=generator, monitor="b" if generator == "a" else "a")
         response.begin(state)
 
     def _on_reply_text(self, event: LiveEvent) -> None:
