@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.duplex.stage import hears, script
 from tests.server.realtime.stage import MANUAL, QUESTION, RATE_HZ, SIDE_TALK, Show, create, perform, text_item, update
+from vita.chat.messages import Message
+from vita.engine.scripted import Line, ScriptedEngine
+from vita.errors import PromptError
 
 STORY = "word0 word1 word2 word3 word4 word5 word6 word7 word8 end."
 COMMIT = {"type": "input_audio_buffer.commit"}
@@ -163,6 +167,25 @@ def test_mistakes_are_told_and_forgiven(sent: Any, code: str, param: str | None)
     assert (error["code"], error["param"]) == (code, param)
     assert error["event_id"] == ("mine" if isinstance(sent, dict) else None)
     assert show.transcript.startswith("word0")
+
+
+def test_a_text_that_cannot_be_read_is_taken_out_of_the_conversation() -> None:
+    def strict(messages: tuple[Message, ...]) -> Line:
+        if any("<image>" in message.text for message in messages):
+            raise PromptError("the text's placeholders do not match the media given")
+        return script(messages)
+
+    engine = ScriptedEngine(strict, hears)
+    steps = [(0.5, text_item("<image>")), (0.6, create()), (5.0, text_item("<image>"))]
+    show = perform(
+        22.0, (1.0, 2.0, QUESTION), (15.0, 16.0, QUESTION), (18.0, 19.0, QUESTION), steps=steps, engine=engine
+    )
+    failed, *answers = (event["response"] for event in show.all("response.done"))
+    assert "placeholders" in failed["status_details"]["error"]["message"]
+    assert [answer["status"] for answer in answers] == ["completed", "cancelled"]  # by the end of the show
+    assert "placeholders" in show.one("error")["error"]["message"]  # the second text spoiled the second question
+    assert show.transcript.startswith(STORY + "word0 ")  # not the third
+    assert [text for role, text in show.said if role == "user"] == ["", ""]
 
 
 def test_settings_change_what_they_are_about_and_nothing_else() -> None:

@@ -57,7 +57,7 @@ async def test_sessions_of_one_client() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "code"), [({"max_silence_s": 0.3}, "session_idle"), ({"max_session_s": 0.3}, "session_expired")]
+    ("settings", "code"), [({"max_first_silence_s": 0.3}, "session_idle"), ({"max_session_s": 0.3}, "session_expired")]
 )
 async def test_sessions_end(settings: dict[str, float], code: str) -> None:
     bench = made(**settings)
@@ -65,6 +65,15 @@ async def test_sessions_end(settings: dict[str, float], code: str) -> None:
     assert await wire.ended() == code
     assert wire.close_code == 1008
     assert await num_sessions(bench) == 0
+
+
+async def test_a_client_that_falls_silent_is_closed() -> None:
+    bench = made(max_first_silence_s=0.2, max_silence_s=1.0)
+    wire = Wire(bench)
+    began_s = time.monotonic()
+    wire.send("{}")
+    assert await wire.ended() == "session_idle"
+    assert time.monotonic() - began_s > 0.9
 
 
 async def test_a_client_that_is_gone_in_mid_answer_frees_its_place_within_a_second() -> None:

@@ -39,7 +39,7 @@ class Connection:
         configuration = Configuration(model=parts.settings.model_name)
         self._conversation = Conversation(parts, configuration, self._outbox.emit, parked)
         self._now = asyncio.get_running_loop().time
-        self._heard_s = self._now()
+        self._heard_s, self._has_sent = self._now(), False
         self._is_leaving = False
 
     async def run(self) -> tuple[str, Parked | None]:
@@ -76,7 +76,7 @@ class Connection:
         sizes = Pace(self._settings.max_bytes_per_s, 2 * self._settings.max_event_bytes, self._now)
         while True:
             message = await self._socket.receive()
-            self._heard_s = self._now()
+            self._heard_s, self._has_sent = self._now(), True
             if message["type"] == "websocket.disconnect":
                 is_lost = message.get("code") in (1005, 1006) and "reason" not in message
                 return "dropped" if is_lost else "left"
@@ -115,7 +115,8 @@ class Connection:
                 raise ApiError(503, "the server is being stopped; connect again later", code="server_stopping")
             if self._now() - opened_s > self._settings.max_session_s:
                 raise ApiError(408, "the session has lasted as long as it may; open another", code="session_expired")
-            if self._now() - self._heard_s > self._settings.max_silence_s and not self._conversation.is_answering:
+            longest_s = self._settings.max_silence_s if self._has_sent else self._settings.max_first_silence_s
+            if self._now() - self._heard_s > longest_s and not self._conversation.is_answering:
                 raise ApiError(408, "nothing has come from the client for too long", code="session_idle")
 
 
