@@ -69,15 +69,21 @@ class SemanticVad(_Part):
 TurnDetection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
 
 
+class Transcription(BaseModel):
+    """Spoken turns are told in words, too, by the served model's ear; what else is asked for is ignored."""
+
+    model: str | None = Field(default=None, max_length=100)
+
+
 class InputAudio(_Part):
-    """Sound that comes in. There is no noise reduction and no transcription; asking for them changes nothing."""
+    """Sound that comes in. There is no noise reduction; asking for it changes nothing."""
 
     format: AudioFormat = AudioFormat()
     turn_detection: TurnDetection | None = SemanticVad()
-    transcription: Any = None
+    transcription: Transcription | None = None
     noise_reduction: Any = None
 
-    @field_validator("transcription", "noise_reduction")
+    @field_validator("noise_reduction")
     @classmethod
     def _not_there(cls, asked: Any) -> None:
         return None
