@@ -42,6 +42,7 @@ class Tally:
     num_asked: int = 0
     num_answered: int = 0
     num_unanswered: int = 0
+    num_lost: int = 0
     first_audio_s: list[float] = field(default_factory=list)
 
 
@@ -78,8 +79,9 @@ async def measure(pid: int, host: str, port: int, options: argparse.Namespace) -
     print(f"{options.idle} that send nothing:", await idle(url, options.idle), f"server {memory_mb(pid):.0f} MB")
     await asyncio.gather(*talks)
     used_s = cpu_s(pid) - used_s
-    print(f"asked {tally.num_asked}, answered {tally.num_answered}, not answered {tally.num_unanswered}")
-    for share in (50, 95):
+    print(f"asked {tally.num_asked}, answered {tally.num_answered}, not answered {tally.num_unanswered}", end=", ")
+    print(f"connections lost {tally.num_lost}")
+    for share in (50, 95) if tally.first_audio_s else ():
         print(f"first audio p{share}: {1000 * np.percentile(tally.first_audio_s, share):.0f} ms")
     print(f"server: {used_s / 60 / options.minutes:.2f} cores, {memory_mb(pid):.0f} MB")
     print("a client that does not read:", await slow_reader(host, port), f"server {memory_mb(pid):.0f} MB")
@@ -93,8 +95,15 @@ def load(name: str) -> tuple[np.ndarray, int]:
 
 
 async def talk(url: str, sounds: list[tuple[np.ndarray, int]], number: int, until_s: float, tally: Tally) -> None:
-    """Ask until the time has come."""
-    async with connect(url, max_size=None) as client:
+    """Ask until the time has come, or the connection is lost."""
+    try:
+        await _talk(url, sounds, number, until_s, tally)
+    except ConnectionClosed:
+        tally.num_lost += 1
+
+
+async def _talk(url: str, sounds: list[tuple[np.ndarray, int]], number: int, until_s: float, tally: Tally) -> None:
+    async with connect(url, max_size=None, ping_interval=None) as client:
         events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         reader = asyncio.create_task(read(client, events))
         audio_format = {"type": "audio/pcm", "rate": RATE_HZ}
