@@ -188,6 +188,14 @@ def test_a_text_that_cannot_be_read_is_taken_out_of_the_conversation() -> None:
     assert [text for role, text in show.said if role == "user"] == ["", ""]
 
 
+def test_formats_are_told_as_clients_expect_them() -> None:
+    show = perform(0.5, steps=[(0.1, update(format={"type": "audio/pcmu"}))])
+    created, *_, updated = (event["session"]["audio"]["input"]["format"] for event in (
+        *show.all("session.created"), *show.all("session.updated"),
+    ))  # fmt: skip
+    assert (created, updated) == ({"type": "audio/pcm", "rate": 24_000}, {"type": "audio/pcmu"})
+
+
 def test_settings_change_what_they_are_about_and_nothing_else() -> None:
     vad = {"type": "server_vad", "silence_duration_ms": 1000, "interrupt_response": False}
     steps = [(0.1, update(turn_detection=vad, instructions="Be kind.")), (0.2, update(vita={"lead_ms": 0}))]

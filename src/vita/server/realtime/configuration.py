@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer
 
 from vita.duplex.options import LiveOptions
 from vita.duplex.turns import FixedSilence, Semantic, StartStrategy, StopStrategy
@@ -43,6 +43,11 @@ class AudioFormat(_Part):
     def rate_hz(self) -> int:
         """Samples a second."""
         return self.rate or (24_000 if self.type == "audio/pcm" else 8_000)
+
+    @model_serializer
+    def _sent(self) -> dict[str, Any]:
+        """Clients expect the rate of pcm, and none for the others."""
+        return {"type": self.type} | ({"rate": self.rate_hz} if self.type == "audio/pcm" else {})
 
 
 class ServerVad(_Part):

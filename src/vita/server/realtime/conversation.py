@@ -166,7 +166,7 @@ class Conversation:
         if (output.voice, output.speed) != (before.output.voice, before.output.speed):
             voice = self._parts.speaker.voice(output.voice, speed=output.speed, param="session.audio.output.voice")
             self._voice.change(voice)
-        if wanted.audio.input.format != before.input.format:
+        if wanted.audio.input.format.model_dump() != before.input.format.model_dump():
             self._decoder, self._buffer = SoundDecoder(wanted.audio.input.format), []
         if wanted.audio.input.turn_detection is None and self.session.drop_turn():
             self._telling.drop()
