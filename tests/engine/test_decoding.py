@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.conftest import make_tokenizer
 from vita.engine.decoding import TextStream, TokenPicker
 from vita.engine.protocol import Sampling
+from vita.errors import ConfigError
 
 TOKENIZER = make_tokenizer()
 
@@ -58,3 +59,14 @@ def test_picker() -> None:
     drawn = [TokenPicker(Sampling(temperature=1, seed=seed), (1,)).pick(logits) for seed in range(200)]
     assert 1 not in drawn
     assert drawn.count(2) / 200 == pytest.approx(0.665, abs=0.1)
+
+
+def test_top_p_draws_from_the_likeliest_only() -> None:
+    logits = torch.log(torch.tensor([0.1, 0.5, 0.05, 0.35]))
+
+    def drawn(top_p: float) -> set[int]:
+        return {TokenPicker(Sampling(temperature=1, top_p=top_p, seed=seed), ()).pick(logits) for seed in range(300)}
+
+    assert (drawn(0.5), drawn(0.6), drawn(0.9), drawn(1.0)) == ({1}, {1, 3}, {0, 1, 3}, {0, 1, 2, 3})
+    with pytest.raises(ConfigError, match="top_p is out of range"):
+        Sampling(top_p=0)

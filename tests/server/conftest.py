@@ -105,6 +105,7 @@ NOISE = {"type": "input_audio", "input_audio": {"data": encoded("hum.wav"), "for
 def on_loopback(app: Any, **options: Any) -> Iterator[str]:
     """The application on a free port of this machine; its URL."""
     listening = socket.create_server(("127.0.0.1", 0))
+    options = {"ws_max_size": app.state.settings.max_event_bytes, "ws_per_message_deflate": False, **options}
     config = uvicorn.Config(app, log_config=None, access_log=False, ws="websockets-sansio", **options)
     server = DrainingServer(config, app.state.drain, 5)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -165,7 +165,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str | None, str]] = {
     "json": ({"response_format": {"type": "json_object"}}, 400, "response_format", "not supported"),
     "penalty": ({"presence_penalty": 1}, 400, "presence_penalty", "not supported"),
     "unknown": ({"extra_body": {"top_k": 3}}, 400, "top_k", "unrecognized request argument: top_k"),
-    "top_p": ({"top_p": 0.5, "temperature": 1}, 400, "top_p", "top_p is not supported"),
+    "top_p": ({"top_p": 0}, 400, "top_p", "greater than 0"),
     "temperature": ({"temperature": 3}, 400, "temperature", "less than or equal to 2"),
     "stops": ({"stop": ["a", "b", "c", "d", "e"]}, 400, "stop", "at most 4"),
     "model": ({"model": "gpt-9"}, 404, "model", "use pocket"),

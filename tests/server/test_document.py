@@ -12,19 +12,20 @@ from typing import Any
 import pytest
 
 from tests.server.conftest import Bench, on_loopback
-from vita.engine.scripted import Line
+from vita.engine.scripted import Line, ScriptedEngine
 from vita.tokens import State
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENT = (REPOSITORY / "docs" / "server.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```(sh|python)\n(.*?)```", DOCUMENT, re.DOTALL)
-PRINTED = ["eight typed_query\n", "eight", "eight ", " bytes\n", "eight True\n", "['pocket']\n"]
+PRINTED = ["eight typed_query\n", "eight", "eight ", " bytes\n", "eight\n", "eight True\n", "['pocket']\n"]
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A server that answers everything with "eight"."""
-    with on_loopback(Bench(lambda messages: Line(State.TYPED_QUERY, ("eight",))).app) as address:
+    engine = ScriptedEngine(lambda messages: Line(State.TYPED_QUERY, ("eight",)), says=lambda samples: "eight")
+    with on_loopback(Bench(engine=engine).app) as address:
         yield address
 
 
@@ -44,7 +45,11 @@ def test_python(
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 @pytest.mark.parametrize("text", code("sh"))
 def test_curl(url: str, text: str, tmp_path: Path) -> None:
-    script = text.replace("http://127.0.0.1:8000", url).replace("curl -s", "curl -sS --fail")
+    script = (
+        text.replace("http://127.0.0.1:8000", url)
+        .replace("curl -s", "curl -sS --fail")
+        .replace("@ex", f"@{REPOSITORY}/ex")
+    )
     done = subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, capture_output=True, check=True)
     assert b"eight" in done.stdout or b"vita_" in done.stdout or (tmp_path / "hello.mp3").stat().st_size > 1000
 

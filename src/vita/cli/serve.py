@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "serve a model to every client of OpenAI's interfaces"
 USAGE = "[options]"
-_MODULES = ("fastapi", "uvicorn", "websockets", "prometheus_client", "cryptography")
+_MODULES = ("fastapi", "uvicorn", "websockets", "prometheus_client", "cryptography", "python_multipart")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -47,8 +47,11 @@ class History:
         return self._entries[-1][0] if self._entries else None
 
     def add(self, message: Message, key: Hashable = None, *, after: Hashable = None) -> None:
-        """What was said last; or what belongs behind the entry `after`, if that is still there. No key makes one."""
-        place = next((n for n, (other, _) in enumerate(self._entries, 1) if other == after), len(self._entries))
+        """What was said last; or what belongs behind the entry `after`, if that is still there; behind SYSTEM, what was
+        said first. No key makes one.
+        """
+        end = 0 if after == SYSTEM else len(self._entries)
+        place = next((n for n, (other, _) in enumerate(self._entries, 1) if other == after), end)
         self._entries.insert(place, (next(self._numbers) if key is None else key, message))
 
     def add_heard(self, message: Message, key: Hashable = None) -> None:

@@ -76,12 +76,12 @@ class TokenPicker:
     """Picks the tokens of one reply; placeholders of media are never picked.
 
     Args:
-        sampling: temperature and seed.
+        sampling: temperature, top_p and seed.
         forbidden: ids that are never picked.
     """
 
     def __init__(self, sampling: Sampling, forbidden: Sequence[int]) -> None:
-        self._temperature = sampling.temperature
+        self._temperature, self._top_p = sampling.temperature, sampling.top_p
         self._forbidden = list(forbidden)
         self._generator = torch.Generator()
         if sampling.seed is None:
@@ -98,7 +98,16 @@ class TokenPicker:
         if self._temperature == 0:
             return int(logits_V.argmax())
         weights_V = torch.softmax(logits_V.float().cpu() / self._temperature, dim=-1)
-        return int(torch.multinomial(weights_V, 1, generator=self._generator))
+        return int(torch.multinomial(self._nucleus(weights_V), 1, generator=self._generator))
+
+    def _nucleus(self, weights_V: Tensor) -> Tensor:
+        """The weights of the likeliest tokens that reach `top_p` together; of the others, 0."""
+        if self._top_p == 1:
+            return weights_V
+        sorted_V, order_V = weights_V.sort(descending=True)
+        before_V = sorted_V.cumsum(-1) - sorted_V
+        kept_V = torch.where(before_V < self._top_p, sorted_V, 0.0)
+        return torch.zeros_like(weights_V).scatter(-1, order_V, kept_V)
 
 
 class TextStream:

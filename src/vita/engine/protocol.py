@@ -28,12 +28,14 @@ class Sampling:
 
     max_new_tokens: at most so many tokens after the state token.
     temperature: 0 takes the likeliest token; above, tokens are drawn.
+    top_p: only the likeliest tokens are drawn that have this probability together; 1: all.
     seed: makes drawing repeatable; None draws differently every time.
     state: "auto" leaves the state to the model, "answer" never takes a turn for noise.
     """
 
     max_new_tokens: int = 256
     temperature: float = 0.0
+    top_p: float = 1.0
     seed: int | None = None
     state: StateMode = "auto"
 
@@ -42,6 +44,8 @@ class Sampling:
             raise ConfigError("max_new_tokens is too small", got=self.max_new_tokens, expected="1 or more")
         if not 0 <= self.temperature <= 10:
             raise ConfigError("temperature is out of range", got=self.temperature, expected="0 to 10")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError("top_p is out of range", got=self.top_p, expected="above 0, up to 1")
 
 
 GREEDY = Sampling()

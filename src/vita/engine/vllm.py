@@ -102,6 +102,7 @@ class VllmEngine:
             "messages": self.writer.write(messages, more),
             "max_tokens": sampling.max_new_tokens + max(map(len, spellings)),
             "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
             "seed": sampling.seed,
             "stop_token_ids": list(self.processor.stop_ids),
             "logprobs": True,

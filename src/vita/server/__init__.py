@@ -1,4 +1,4 @@
-"""The server room: OpenAI's Chat Completions and Speech over HTTP, in front of an engine. Needs the extra `[serve]`.
+"""The server room: OpenAI's interfaces in front of an engine, over HTTP and websockets. Needs the extra `[serve]`.
 
 settings.py       what a server may be told, with its limits
 app.py            the application: routes, error handlers, middleware
@@ -17,6 +17,8 @@ chat_reply.py     one reply on its way to a client
 transcripts.py    what spoken replies said, by the id of their sound
 speaking.py       voices and audio formats
 speech.py         /v1/audio/speech
+transcription.py  /v1/audio/transcriptions
+realtime/         /v1/realtime
 metrics.py        Prometheus
 logs.py           log lines as JSON
 certificate.py    a self-signed certificate

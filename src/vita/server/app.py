@@ -27,6 +27,7 @@ from vita.server.replies import Desk
 from vita.server.settings import ServerSettings
 from vita.server.speaking import Speaker
 from vita.server.speech import Speech
+from vita.server.transcription import Transcription
 
 
 class ModelCard(BaseModel):
@@ -81,6 +82,7 @@ def create_app(
     add_error_handlers(app)
     app.include_router(Chat(engine, settings, desk, speaker).router())
     app.include_router(Speech(settings, speaker).router())
+    app.include_router(Transcription(engine, settings).router())
     live = LiveParts(
         engine=engine, settings=settings, metrics=metrics, speaker=speaker, make_activity=make_activity,
         make_clock=RealClock,

@@ -81,14 +81,11 @@ class Chat:
         return opener
 
     def _sampling(self, body: ChatRequest) -> Sampling:
-        temperature = body.temperature or 0.0
-        if body.top_p not in (None, 1) and temperature > 0:
-            raise ApiError(400, "top_p is not supported by this engine; leave it out", param="top_p",
-                           code="unsupported_parameter")  # fmt: skip
         asked = body.max_completion_tokens or body.max_tokens or self._settings.default_tokens
         return Sampling(
             max_new_tokens=min(asked, self._settings.max_tokens),
-            temperature=temperature,
+            temperature=body.temperature or 0.0,
+            top_p=1.0 if body.top_p is None else body.top_p,
             seed=body.seed,
             state=body.vita.state if body.vita else "auto",
         )

@@ -8,12 +8,6 @@ from vita.errors import ConfigError
 from vita.media import FetchPolicy, MediaLimits
 
 _MIB = 1024**2
-_POSITIVE = (
-    "max_sessions", "max_body_bytes", "body_timeout_s", "send_timeout_s", "max_wait_s", "max_open_requests",
-    "max_sessions_per_client", "max_session_s", "max_session_wait_s", "max_silence_s", "resume_s", "max_event_bytes",
-    "max_unread_bytes", "max_events_per_s", "max_bytes_per_s", "max_media", "max_pixels_together", "max_tokens",
-    "default_tokens", "max_speech_characters",
-)  # fmt: skip
 
 
 def _server_media() -> MediaLimits:
@@ -43,7 +37,7 @@ class ServerSettings:
     max_sessions_per_client: realtime sessions of one address.
     max_session_s: how long a realtime session may last.
     max_session_wait_s: how long a realtime client may wait for a place.
-    max_silence_s: how long its client may send nothing.
+    max_silence_s, max_first_silence_s: how long its client may send nothing, later and at the beginning.
     resume_s: how long a session is kept whose connection was lost.
     max_event_bytes: bytes of one event from a client.
     max_unread_bytes: bytes of events that a client may leave unread.
@@ -71,6 +65,7 @@ class ServerSettings:
     max_session_s: float = 3600.0
     max_session_wait_s: float = 5.0
     max_silence_s: float = 120.0
+    max_first_silence_s: float = 20.0
     resume_s: float = 60.0
     max_event_bytes: int = 16 * _MIB
     max_unread_bytes: int = 2 * _MIB
@@ -91,10 +86,10 @@ class ServerSettings:
     fetch: FetchPolicy = field(default_factory=_server_fetch)
 
     def __post_init__(self) -> None:
-        assert set(_POSITIVE) <= {item.name for item in fields(self)}
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} of the server is not usable", got=getattr(self, name), expected="above 0")
+        for name in (item.name for item in fields(self) if item.name != "max_waiting"):
+            value = getattr(self, name)
+            if isinstance(value, (int, float)) and not value > 0:
+                raise ConfigError(f"{name} of the server is not usable", got=value, expected="above 0")
         if self.max_waiting < 0:
             raise ConfigError("max_waiting of the server is negative", got=self.max_waiting, expected="0 or more")
         if any(len(key) < 8 or not key.isascii() or not key.isprintable() or " " in key for key in self.api_keys):

@@ -106,6 +106,7 @@ def perform(
     *speech: tuple[float, float, float],
     steps: Sequence[Step] = (),
     chunk_s: float = 0.032,
+    engine: ScriptedEngine | None = None,
     **settings: Any,
 ) -> Show:
     """So many seconds, in which (start, end, amplitude) is said and `steps` are sent; ended by closing."""
@@ -125,7 +126,7 @@ def perform(
             show.events.append((clock.now_s(), event))
 
         parts = LiveParts(
-            engine=ScriptedEngine(script, hears), settings=ServerSettings(**settings), metrics=show.metrics,
+            engine=engine or ScriptedEngine(script, hears), settings=ServerSettings(**settings), metrics=show.metrics,
             speaker=Words(), make_activity=ScriptedVoiceActivity, make_clock=lambda: clock,  # type: ignore[arg-type]
         )  # fmt: skip
         show.conversation = conversation = Conversation(parts, Configuration(model="pocket"), emit)

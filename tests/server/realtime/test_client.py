@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import numpy as np
 import openai
 import PIL.Image
@@ -20,8 +24,9 @@ from openai import AsyncOpenAI
 from websockets.exceptions import InvalidStatus
 
 from tests.duplex.stage import QUESTION, SIDE_TALK, hears, kind_of
-from tests.server.conftest import Bench, on_loopback
+from tests.server.conftest import Bench, on_loopback, until
 from tests.server.realtime.stage import text_item
+from tests.server.realtime.wire import ASKED
 from vita.chat.messages import Audio, Image, Message, Video
 from vita.engine.scripted import Line, ScriptedEngine
 from vita.tokens import State
@@ -176,6 +181,33 @@ async def talking_refused(url: str, **query: Any) -> AsyncIterator[Any]:
         event = await connection.recv()
         assert event.type == "error"
         yield event.error
+
+
+CLIENT = """
+import base64, json, sys, time
+from websockets.sync.client import connect
+with connect(sys.argv[1]) as socket:
+    socket.send(sys.argv[2])
+    while json.loads(socket.recv())["type"] != "response.output_audio.delta":
+        pass
+    print("hears", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_client_that_is_killed_frees_its_session_within_a_second(url: str) -> None:
+    def num_sessions() -> str:
+        text = httpx2.get(f"{url.removesuffix('/v1')}/metrics").text
+        return text.partition("\nvita_sessions ")[2].partition("\n")[0]
+
+    command = [sys.executable, "-c", CLIENT, f"{url.replace('http', 'ws')}/realtime", json.dumps(ASKED)]
+    client = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert client.stdout is not None
+    assert client.stdout.readline() == b"hears\n"
+    assert num_sessions() == "1.0"
+    client.kill()
+    assert until(lambda: num_sessions() == "0.0", within_s=1.0)
+    client.communicate()
 
 
 async def test_without_a_key_nobody_comes_in() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.duplex.stage import hears, script
 from tests.server.realtime.stage import QUESTION, RATE_HZ, SIDE_TALK, perform, update
+from vita.engine.scripted import ScriptedEngine
 
 STORY = "word0 word1 word2 word3 word4 word5 word6 word7 word8 end."
 ASKED = (
@@ -92,6 +94,20 @@ def test_the_client_knows_better_what_was_played() -> None:
     show = perform(20.0, (1.0, 2.0, QUESTION), (6.0, 7.0, QUESTION), steps=[(8.5, report)])
     assert [event["audio_end_ms"] for event in show.all("conversation.item.truncated")][1] == 1500
     assert show.said[1] == ("assistant", "word0 ")
+
+
+def test_words_are_told_where_they_are_wanted() -> None:
+    engine = ScriptedEngine(script, hears, says=lambda samples: "what is it")
+    asked = update(transcription={"model": "whisper-1", "language": "en"})
+    speech = ((1.0, 2.0, SIDE_TALK), (4.0, 5.0, QUESTION))
+    show = perform(8.0, *speech, steps=[(0.1, asked)], engine=engine)
+    told = show.all("conversation.item.input_audio_transcription.completed")
+    assert [(event["item_id"], event["transcript"]) for event in told] == [
+        (event["item_id"], "what is it") for event in show.all("input_audio_buffer.committed")
+    ]
+    assert show.one("response.done")["response"]["status"] == "cancelled"  # by the end of the show
+    show = perform(4.0, (1.0, 2.0, QUESTION), steps=[(0.1, asked)])
+    assert show.one("conversation.item.input_audio_transcription.failed")["error"]["code"] == "not_supported"
 
 
 def test_our_events_are_sent_where_they_are_wanted() -> None:

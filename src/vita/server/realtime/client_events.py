@@ -156,11 +156,14 @@ _ADAPTER: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(di
 
 
 def parsed(message: str) -> Any:
-    """What a message holds; None for what is no JSON."""
+    """What a message holds; None for what is no JSON, or has no characters that UTF-8 could hold."""
     try:
-        return json.loads(message)
+        found = json.loads(message)
+        if "\\ud" in message.lower():
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
+    return found
 
 
 def id_of(found: Any) -> str | None:

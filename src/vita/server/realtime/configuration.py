@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer
 
 from vita.duplex.options import LiveOptions
 from vita.duplex.turns import FixedSilence, Semantic, StartStrategy, StopStrategy
@@ -44,6 +44,11 @@ class AudioFormat(_Part):
         """Samples a second."""
         return self.rate or (24_000 if self.type == "audio/pcm" else 8_000)
 
+    @model_serializer
+    def _sent(self) -> dict[str, Any]:
+        """Clients expect the rate of pcm, and none for the others."""
+        return {"type": self.type} | ({"rate": self.rate_hz} if self.type == "audio/pcm" else {})
+
 
 class ServerVad(_Part):
     """A turn ends after a silence."""
@@ -69,15 +74,21 @@ class SemanticVad(_Part):
 TurnDetection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
 
 
+class Transcription(BaseModel):
+    """Spoken turns are told in words, too, by the served model's ear; what else is asked for is ignored."""
+
+    model: str | None = Field(default=None, max_length=100)
+
+
 class InputAudio(_Part):
-    """Sound that comes in. There is no noise reduction and no transcription; asking for them changes nothing."""
+    """Sound that comes in. There is no noise reduction; asking for it changes nothing."""
 
     format: AudioFormat = AudioFormat()
     turn_detection: TurnDetection | None = SemanticVad()
-    transcription: Any = None
+    transcription: Transcription | None = None
     noise_reduction: Any = None
 
-    @field_validator("transcription", "noise_reduction")
+    @field_validator("noise_reduction")
     @classmethod
     def _not_there(cls, asked: Any) -> None:
         return None
@@ -119,14 +130,19 @@ class Configuration(_Part):
     audio: Audio = Audio()
     max_output_tokens: MaxTokens = "inf"
     tools: list[Any] = Field(default=[], max_length=0)
-    tool_choice: Any = "auto"
+    tool_choice: Any = None
     tracing: Any = None
-    truncation: Any = "auto"
+    truncation: Any = None
     include: Any = None
     prompt: None = None
     reasoning: Any = None
     parallel_tool_calls: Any = None
     vita: VitaSettings = VitaSettings()
+
+    @field_validator("tool_choice", "tracing", "truncation", "include", "reasoning", "parallel_tool_calls")
+    @classmethod
+    def _without_effect(cls, asked: Any) -> None:
+        return None
 
     @property
     def speaks(self) -> bool:

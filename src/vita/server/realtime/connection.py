@@ -13,7 +13,7 @@ from vita.errors import VitaError
 from vita.server.failures import ApiError, as_api_error
 from vita.server.realtime.configuration import Configuration
 from vita.server.realtime.conversation import Conversation, LiveParts
-from vita.server.realtime.outbox import Outbox, SlowReaderError
+from vita.server.realtime.outbox import Outbox
 from vita.server.realtime.pace import Pace
 from vita.server.realtime.parking import Parked
 
@@ -39,7 +39,7 @@ class Connection:
         configuration = Configuration(model=parts.settings.model_name)
         self._conversation = Conversation(parts, configuration, self._outbox.emit, parked)
         self._now = asyncio.get_running_loop().time
-        self._heard_s = self._now()
+        self._heard_s, self._has_sent = self._now(), False
         self._is_leaving = False
 
     async def run(self) -> tuple[str, Parked | None]:
@@ -48,7 +48,9 @@ class Connection:
         ending, left = "failed", None
         try:
             await self._conversation.open()
-            tasks = [asyncio.create_task(work) for work in (self._receive(), self._send(), self._watch())]
+            tasks = [
+                asyncio.create_task(work) for work in (self._receive(), self._send(), self._watch(), self._guard())
+            ]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             ending = done.pop().result()
         except Exception as error:  # the edge of a connection: it ends, the others go on
@@ -74,7 +76,7 @@ class Connection:
         sizes = Pace(self._settings.max_bytes_per_s, 2 * self._settings.max_event_bytes, self._now)
         while True:
             message = await self._socket.receive()
-            self._heard_s = self._now()
+            self._heard_s, self._has_sent = self._now(), True
             if message["type"] == "websocket.disconnect":
                 is_lost = message.get("code") in (1005, 1006) and "reason" not in message
                 return "dropped" if is_lost else "left"
@@ -91,12 +93,17 @@ class Connection:
             while (event := await self._outbox.next()) is not None:
                 with anyio.fail_after(self._settings.send_timeout_s):
                     await self._socket.send_text(event)
-        except (SlowReaderError, TimeoutError):
-            raise ApiError(408, "the client does not read what is sent to it", code="slow_reader") from None
+        except TimeoutError:
+            raise _slow_reader() from None
         except (WebSocketDisconnect, RuntimeError):
             await asyncio.sleep(_WATCH_S)  # the reader learns how the client has left
             return "dropped"
         return "closed"
+
+    async def _guard(self) -> str:
+        """Also while an event is being sent and nobody takes it."""
+        await self._outbox.overflow.wait()
+        raise _slow_reader()
 
     async def _watch(self) -> str:
         """Look after time, and after faults that nobody else sees."""
@@ -108,8 +115,13 @@ class Connection:
                 raise ApiError(503, "the server is being stopped; connect again later", code="server_stopping")
             if self._now() - opened_s > self._settings.max_session_s:
                 raise ApiError(408, "the session has lasted as long as it may; open another", code="session_expired")
-            if self._now() - self._heard_s > self._settings.max_silence_s and not self._conversation.is_answering:
+            longest_s = self._settings.max_silence_s if self._has_sent else self._settings.max_first_silence_s
+            if self._now() - self._heard_s > longest_s and not self._conversation.is_answering:
                 raise ApiError(408, "nothing has come from the client for too long", code="session_idle")
+
+
+def _slow_reader() -> ApiError:
+    return ApiError(408, "the client does not read what is sent to it", code="slow_reader")
 
 
 async def say_goodbye(socket: WebSocket, error: ApiError) -> None:

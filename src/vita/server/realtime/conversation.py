@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from vita.chat.messages import Audio, Message
 from vita.clock import Clock
+from vita.duplex.history import SYSTEM
 from vita.duplex.session import Session
 from vita.duplex.voice_activity import VoiceActivity
 from vita.engine.protocol import Engine
@@ -165,7 +166,7 @@ class Conversation:
         if (output.voice, output.speed) != (before.output.voice, before.output.speed):
             voice = self._parts.speaker.voice(output.voice, speed=output.speed, param="session.audio.output.voice")
             self._voice.change(voice)
-        if wanted.audio.input.format != before.input.format:
+        if wanted.audio.input.format.model_dump() != before.input.format.model_dump():
             self._decoder, self._buffer = SoundDecoder(wanted.audio.input.format), []
         if wanted.audio.input.turn_detection is None and self.session.drop_turn():
             self._telling.drop()
@@ -229,9 +230,9 @@ class Conversation:
         self._tell_item(item, previous)
 
     def _key_before(self, item: Item) -> Any:
-        """The key of the nearest item before this one that the model reads."""
+        """The key of the nearest item before this one that the model reads; of the system prompt if there is none."""
         before = list(self.items)[: list(self.items).index(item)]
-        return next((other.key for other in reversed(before) if other.key is not None), None)
+        return next((other.key for other in reversed(before) if other.key is not None), SYSTEM)
 
     def _tell_item(self, item: Item, previous: str | None) -> None:
         for kind in ("conversation.item.added", "conversation.item.done"):

@@ -10,15 +10,13 @@ from typing import Any
 from vita.server.realtime.items import new_id
 
 
-class SlowReaderError(Exception):
-    """The client does not read what is sent to it."""
-
-
 class Outbox:
     """Filled by the conversation, emptied by the connection.
 
     Args:
-        max_bytes: what may wait; one event more, and `next` raises SlowReaderError.
+        max_bytes: what may wait; one event more, and all are dropped.
+
+    overflow: set when that has happened; nothing is sent any more.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -26,17 +24,19 @@ class Outbox:
         self._events: deque[str] = deque()
         self._num_bytes = 0
         self._changed = asyncio.Event()
-        self._is_full = self._is_closed = False
+        self._is_closed = False
+        self.overflow = asyncio.Event()
 
     def emit(self, kind: str, **fields: Any) -> None:
         """One more event; nothing after `close`."""
-        if self._is_full or self._is_closed:
+        if self.overflow.is_set() or self._is_closed:
             return
         event = json.dumps({"type": kind, "event_id": new_id("event"), **fields}, ensure_ascii=False)
         self._num_bytes += len(event)
         if self._num_bytes > self._max_bytes:
-            self._is_full = True
             self._events.clear()
+            self._num_bytes = 0
+            self.overflow.set()
         else:
             self._events.append(event)
         self._changed.set()
@@ -49,8 +49,6 @@ class Outbox:
     async def next(self) -> str | None:
         """The next event, as JSON; None when it is closed and empty."""
         while True:
-            if self._is_full:
-                raise SlowReaderError
             if self._events:
                 event = self._events.popleft()
                 self._num_bytes -= len(event)

@@ -26,13 +26,14 @@ from vita.tokens import State
 
 @dataclass
 class _Turn:
-    """A spoken turn: the id of its item, where it begins and ends in the sound, and whether the client was told."""
+    """A spoken turn: the id of its item, where it begins and ends, whether the client was told, its words."""
 
     item_id: str
     start_ms: int
     stop_ms: int | None = None
     stopped_s: float = 0.0
     is_told: bool = False
+    words: str | None = None
 
 
 class Telling:
@@ -119,6 +120,7 @@ class Telling:
         self._metrics.turns.labels(state.value).inc()
         if turn is None:
             return
+        turn.words = event.get("heard")
         if state is State.NOISE or event.get("reason"):
             del self._turns[event["turn"]]
             self._commit(turn, State.NOISE, None)
@@ -213,12 +215,24 @@ class Telling:
         self._commit(turn, State.SPOKEN_QUERY, ("question", number))
 
     def _commit(self, turn: _Turn, state: State, key: Any) -> None:
-        content = [{"type": "input_audio", "transcript": None}]
+        wants_words = self._configuration().audio.input.transcription is not None
+        content = [{"type": "input_audio", "transcript": turn.words if wants_words else None}]
         item = Item("user", content, id=turn.item_id, key=key, state=state)
         before = self._items.add(item)
         self._emit("input_audio_buffer.committed", item_id=item.id, previous_item_id=before)
         for kind in ("conversation.item.added", "conversation.item.done"):
             self._emit(kind, previous_item_id=before, item=item.wire())
+        if wants_words:
+            self._transcribe(turn)
+
+    def _transcribe(self, turn: _Turn) -> None:
+        kind, ids = "conversation.item.input_audio_transcription", {"item_id": turn.item_id, "content_index": 0}
+        if turn.words is None:
+            message = "no words: the turn was too short, or the model's ear tells none"
+            error = {"type": "invalid_request_error", "code": "not_supported", "message": message, "param": None}
+            return self._emit(f"{kind}.failed", **ids, error=error)
+        usage = {"type": "duration", "seconds": ((turn.stop_ms or turn.start_ms) - turn.start_ms) / 1000}
+        self._emit(f"{kind}.completed", **ids, transcript=turn.words, usage=usage)
 
     def _tell_start(self, turn: _Turn) -> None:
         turn.is_told = True
