@@ -32,8 +32,12 @@ class Objective(Protocol):
     notes: lines for the terminal.
     """
 
-    model: nn.Module
     notes: list[str]
+
+    @property
+    def model(self) -> nn.Module:
+        """As it is trained."""
+        ...
 
     def train_mode(self) -> None:
         """What learns, and only that, in training mode."""
