@@ -2,13 +2,15 @@
 ## make test    the tests
 ## make train   all stages of a miniature recipe, about a minute
 ## make check   format, lint, types and tests, as in CI
+## make test-vllm VLLM_PYTHON=path/to/python    the tests on vLLM, in an environment that has it
+## make web     the page that vita serve shows, built again from web/ (needs Node 20 or newer)
 ## Another Python: make demo PYTHON=python3.12
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test train check lint examples clean
+.PHONY: help demo test test-vllm train check lint web examples clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -23,6 +25,10 @@ train: $(VENV)/.installed-dev
 	@rm -rf out/mini
 	@$(BIN)/vita train recipes/mini.yaml --out out/mini
 
+test-vllm:
+	@$(VLLM_PYTHON) -c 'import vllm' || { echo "name a Python that has vLLM: make test-vllm VLLM_PYTHON=..."; exit 1; }
+	@$(VLLM_PYTHON) -m pytest tests/vllm_plugin tests/engine/test_vllm.py -m 'slow or not slow'
+
 check: lint
 	@$(BIN)/python -m pytest
 
@@ -30,6 +36,12 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
+
+web:
+	@npm --prefix web ci --no-audit --no-fund
+	@npm --prefix web run check
+	@npm --prefix web test
+	@npm --prefix web run build
 
 examples: $(VENV)/.installed
 	@$(BIN)/python examples/make_examples.py

@@ -30,8 +30,8 @@ class Clock(Protocol):
         ...
 
     async def run(self, kind: str, work: Callable[[], T]) -> T:
-        """The result of `work`, which computes; the event loop is not held up. Models are used by one thread at a time:
-        only work of the kind "speak" runs beside the rest.
+        """The result of `work`, which computes; the event loop is not held up. Several may run side by side: whatever
+        must be done in order is waited for in order.
         """
         ...
 
@@ -41,18 +41,15 @@ class Clock(Protocol):
 
 
 class RealClock:
-    """The machine's clock; made inside the running event loop, and starts there.
+    """The machine's clock; made inside the running event loop, and starts there. Each session has one of its own.
 
-    Args:
-        models: does the work on models; sessions on one engine share one, of one thread. None makes it.
+    Its threads are enough for the two contexts and the voice of a session; sessions that share an engine meet there.
     """
 
-    def __init__(self, models: ThreadPoolExecutor | None = None) -> None:
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._start_s = self._loop.time()
-        self._models = models or ThreadPoolExecutor(1, thread_name_prefix="vita-live-model")
-        self._voice = ThreadPoolExecutor(1, thread_name_prefix="vita-live-voice")
-        self._own = [self._voice] if models else [self._voice, self._models]
+        self._threads = ThreadPoolExecutor(3, thread_name_prefix="vita-live")
 
     def now_s(self) -> float:
         """See Clock."""
@@ -64,12 +61,11 @@ class RealClock:
 
     async def run(self, kind: str, work: Callable[[], T]) -> T:
         """See Clock."""
-        return await self._loop.run_in_executor(self._voice if kind == "speak" else self._models, work)
+        return await self._loop.run_in_executor(self._threads, work)
 
     def close(self) -> None:
         """See Clock."""
-        for threads in self._own:
-            threads.shutdown()
+        self._threads.shutdown()
 
 
 class VirtualClock:

@@ -126,12 +126,13 @@ def test_an_interruption_before_the_first_sound(asked_s: float) -> None:
 
 
 def test_the_roles_are_swapped_and_both_contexts_catch_up() -> None:
-    show = perform(30, ASKED, (5.0, 6.0, QUESTION))
+    spare: list[Message] = []
+    look = (29.0, lambda session: spare.extend(session._contexts["b"].messages))
+    show = perform(30, ASKED, (5.0, 6.0, QUESTION), steps=(look,))
     generators = [(entry["turn"], entry["context"]) for entry in show.all("reply_start")]
     monitors = [(entry["turn"], entry["context"]) for entry in show.all("speech_start")]
     assert (generators, monitors) == ([(1, "b"), (2, "a")], [(1, "b"), (2, "a")])
-    spare = show.session._contexts["b"].messages
-    assert spare == show.session.history[:3]  # rewound to what was heard, and the new question read
+    assert tuple(spare) == show.session.history[:3]  # rewound to what was heard, and the new question read
 
 
 def test_two_interruptions_in_a_row() -> None:

@@ -66,7 +66,7 @@ def test_a_reply_that_fills_the_cache_ends_there(engine: LocalEngine) -> None:
     reply = context.reply(LONG)
     written = []
     with pytest.raises(LimitError, match="KV cache is full"):
-        written.extend(iter(reply.step, None))
+        written.extend(reply)
     result = reply.result()
     assert result.ending == "aborted"
     assert context.messages[-1].text == result.text

@@ -252,6 +252,7 @@ def test_conversations_in_turn_are_as_if_alone(engine: LocalEngine) -> None:
     for listening in listenings:
         listening.close()
     replies = [context.reply(SHORT) for context in contexts]
-    while any([reply.step() is not None for reply in replies]):  # noqa: C419  (a turn for each, not up to the first)
+    writing = [iter(reply) for reply in replies]
+    while any([next(pieces, None) for pieces in writing]):  # noqa: C419  (a turn for each, not up to the first)
         pass
     assert [reply.result().text for reply in replies] == alone

@@ -179,29 +179,16 @@ def test_aborted_in_the_middle_of_a_step(engine: LocalEngine, monkeypatch: pytes
     context = engine.open()
     context.append("talk")
     reply = context.reply(Sampling(max_new_tokens=500, state="answer"))
-    written = "".join(reply.step() or "" for _ in range(3))
+    pieces = iter(reply)
+    written = "".join(next(pieces) for _ in range(3))
     original = engine.model.forward
     with monkeypatch.context() as patch:
         patch.setattr(engine.model, "forward", lambda **inputs: reply.abort() or original(**inputs))
-        assert reply.step() == "", "the token that was being computed is not added any more"
-        assert reply.step() is None
+        assert list(pieces) == [], "the token that was being computed is not added any more"
     assert (reply.result().text, reply.result().ending) == (written, "aborted")
     context.append("more")
     assert context.messages[1].text == written
     assert answer(context) == answer(engine.open(messages=context.messages[:-1]))
-
-
-def test_a_step_is_a_token(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    reply = engine.open(messages=[Message.user("talk")]).reply(SHORT)
-    passes: list[int] = []
-    original = engine.model.forward
-    monkeypatch.setattr(engine.model, "forward", lambda **inputs: passes.append(1) or original(**inputs))
-    pieces = []
-    for piece in iter(reply.step, None):
-        pieces.append(piece)
-        assert len(passes) == min(len(pieces), 12)
-    assert "".join(pieces) == reply.result().text
-    assert list(reply) == []
 
 
 def test_aborted_before_it_was_read(engine: LocalEngine) -> None:

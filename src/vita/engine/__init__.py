@@ -4,7 +4,7 @@ protocol.py   Engine, Context, Reply and the records they exchange
 local.py      an engine on PyTorch, in this process
 reply.py      its replies, while they are written
 listening.py  the sounds it hears, while they arrive
-interleave.py the work of many conversations in turn, on one thread
+turnstile.py  whose turn it is to run the model
 budget.py     how much all conversations may keep in their caches
 prompt.py     conversation -> ids and media, every medium processed once
 prefix.py     the KV cache of a conversation and what is in it

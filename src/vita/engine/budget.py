@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -23,15 +24,18 @@ class CacheBudget:
             raise ConfigError("max_cached_tokens is too small", got=max_tokens, expected="1 or more")
         self._max_tokens = max_tokens
         self._prefixes: weakref.WeakSet[Prefix] = weakref.WeakSet()
+        self._lock = threading.Lock()  # conversations are opened in any thread
 
     @property
     def used(self) -> int:
         """Tokens in all caches."""
-        return sum(prefix.length for prefix in self._prefixes)
+        with self._lock:
+            return sum(prefix.length for prefix in self._prefixes)
 
     def add(self, prefix: Prefix) -> None:
         """Count this one, too, as long as it is held."""
-        self._prefixes.add(prefix)
+        with self._lock:
+            self._prefixes.add(prefix)
 
     def check(self, num_new: int) -> None:
         """Raises LimitError if so many tokens more do not fit."""

@@ -1,6 +1,7 @@
 """An engine on PyTorch, in this process: one model, any number of conversations, each with a KV cache of its own.
 
-Opened by `vita.api`. A Context is not to be used from two threads at once, except for `Reply.abort`.
+Opened by `vita.api`. A Context is not to be used from two threads at once, except for `Reply.abort`; several contexts
+may be: their passes through the model take turns (`turnstile.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from vita.engine.prefix import Prefix
 from vita.engine.prompt import Prompt, PromptBuilder
 from vita.engine.protocol import GREEDY, Result, Sampling
 from vita.engine.reply import LocalReply
+from vita.engine.turnstile import Turnstile
 from vita.errors import PromptError
 from vita.models.modeling_vita import VitaForConditionalGeneration
 from vita.models.processing_vita import VitaProcessor
@@ -39,13 +41,15 @@ class LocalEngine:
         self.model, self.processor = model.eval(), processor
         self.parts = ReplyParts.of(model, processor)
         self.budget = CacheBudget(max_cached_tokens)
+        self.turnstile = Turnstile()
 
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> LocalContext:
         """See Engine. Read with the first turn: which system prompt is used can depend on what is shown first."""
         self.budget.check(1)
         builder = PromptBuilder(self.processor)
         start = [] if system is None else [Message.system(system)]
-        return LocalContext(self, [*start, *messages], builder, Prefix(self.model, builder, self.budget))
+        prefix = Prefix(self.model, builder, self.budget, self.turnstile)
+        return LocalContext(self, [*start, *messages], builder, prefix)
 
     def batch(self, conversations: Sequence[Sequence[Message]], sampling: Sampling = GREEDY) -> list[Result]:
         """See Engine."""
@@ -84,6 +88,7 @@ class LocalContext:
             parts=self._engine.parts,
             builder=self._builder,
             prefix=self._prefix,
+            turnstile=self._engine.turnstile,
             messages=self._messages,
             when_done=self._note_heard,
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from transformers.cache_utils import DynamicLayer
 
 from vita.engine.budget import CacheBudget
 from vita.engine.prompt import Prompt, PromptBuilder, Span
+from vita.engine.turnstile import Turnstile
 from vita.models.batching import stack_media
 from vita.models.modeling_vita import VitaForConditionalGeneration
 
@@ -57,10 +57,13 @@ class Prefix:
         model: in evaluation mode.
         builder: gives the media of prompts as numbers.
         budget: bounds the caches of all conversations; reading beyond it raises LimitError and changes nothing.
+        turnstile: lets its passes in. What is heard, and reading a state, is urgent.
     """
 
-    def __init__(self, model: VitaForConditionalGeneration, builder: PromptBuilder, budget: CacheBudget) -> None:
-        self._model, self._builder, self._budget = model, builder, budget
+    def __init__(
+        self, model: VitaForConditionalGeneration, builder: PromptBuilder, budget: CacheBudget, turnstile: Turnstile
+    ) -> None:
+        self._model, self._builder, self._budget, self._turnstile = model, builder, budget, turnstile
         self._cache = new_cache(model)
         self._read = Prompt([], [])
         self._logits_V: Tensor | None = None
@@ -83,11 +86,13 @@ class Prefix:
             return self._logits_V
         self.crop(min(shared, len(prompt.ids) - 1))
         new_spans = [span for span in prompt.spans if span.start >= self.length]
-        return self._forward(prompt, input_ids=self._ids(prompt.ids[self.length :]), **self._media(new_spans))
+        inputs = {"input_ids": self._ids(prompt.ids[self.length :]), **self._media(new_spans)}
+        return self._forward(prompt, inputs)
 
-    def step(self, ids: Sequence[int]) -> Tensor:
+    def step(self, ids: Sequence[int], *, is_urgent: bool = False) -> Tensor:
         """Read a few more ids of text. Logits [V] after the last."""
-        return self._forward(Prompt([*self._read.ids, *ids], self._read.spans), input_ids=self._ids(ids))
+        after = Prompt([*self._read.ids, *ids], self._read.spans)
+        return self._forward(after, {"input_ids": self._ids(ids)}, is_urgent=is_urgent)
 
     @torch.inference_mode()
     def hear(self, tokens_NH: Tensor, then: Prompt) -> Tensor:
@@ -101,7 +106,7 @@ class Prefix:
             embeds_BLH = self._model.embed(self._ids(then.ids), **self._media(then.spans))
             embeds_LH = torch.cat([embeds_LH, embeds_BLH[0]])
         prompt = Prompt([*self._read.ids, *sound, *then.ids], self._read.spans)
-        return self._forward(prompt, inputs_embeds=embeds_LH[None])
+        return self._forward(prompt, {"inputs_embeds": embeds_LH[None]}, is_urgent=True)
 
     def settle(self, prompt: Prompt) -> None:
         """What was heard has become a medium: `prompt` has the ids that were read, and names it."""
@@ -111,7 +116,7 @@ class Prefix:
     def peek(self, ids: Sequence[int]) -> Tensor:
         """The logits [V] that would follow `ids`, without reading them for good."""
         mark = self.mark()
-        logits_V = self.step(ids)
+        logits_V = self.step(ids, is_urgent=True)
         self.restore(mark)
         return logits_V
 
@@ -149,7 +154,7 @@ class Prefix:
     def fork(self, builder: PromptBuilder) -> Prefix:
         """A second conversation with the same beginning; nothing is computed again."""
         self._budget.check(self.length)
-        twin = Prefix(self._model, builder, self._budget)
+        twin = Prefix(self._model, builder, self._budget, self._turnstile)
         twin._cache = copy_cache(self._cache)
         twin._read, twin._logits_V = self._read, self._logits_V
         return twin
@@ -172,15 +177,16 @@ class Prefix:
         return {name: value.to(self._model.device) for name, value in media.items()}
 
     @torch.inference_mode()
-    def _forward(self, after: Prompt, **inputs: Any) -> Tensor:
+    def _forward(self, after: Prompt, inputs: dict[str, Tensor], *, is_urgent: bool = False) -> Tensor:
         """Runs the model on what is new in `after`, which is then what was read. Logits [V] after its end."""
-        self.check_room(len(after.ids))
-        try:
-            outputs = self._model(past_key_values=self._cache, use_cache=True, logits_to_keep=1, **inputs)
-        except BaseException:
-            # Half of the layers may have grown.
-            self._cache, self._read, self._logits_V = new_cache(self._model), Prompt([], []), None
-            raise
-        logits_V = outputs.logits[0, -1]
-        self._read, self._logits_V = after, logits_V
-        return logits_V
+        with self._turnstile.turn(is_urgent=is_urgent):
+            self.check_room(len(after.ids))
+            try:
+                outputs = self._model(past_key_values=self._cache, use_cache=True, logits_to_keep=1, **inputs)
+            except BaseException:
+                # Half of the layers may have grown.
+                self._cache, self._read, self._logits_V = new_cache(self._model), Prompt([], []), None
+                raise
+            logits_V = outputs.logits[0, -1]
+            self._read, self._logits_V = after, logits_V
+            return logits_V

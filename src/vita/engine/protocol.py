@@ -1,6 +1,8 @@
 """What an engine is: it opens Contexts (conversations that the model has read so far), which listen and give Replies.
 
 Implemented by `local` (PyTorch) and `scripted` (tests); used by `vita.api`, the command line and live conversations.
+Contexts of one engine may be used at the same time, each by one thread; the engine shares itself out among them, so
+that one long reply does not keep another context's listening waiting.
 """
 
 from __future__ import annotations
@@ -107,10 +109,6 @@ class Reply(Protocol):
         """The text, in pieces that join to `Result.text`."""
         ...
 
-    def step(self) -> str | None:
-        """Write one token: what it adds to the text, maybe "". None at the end. For taking turns, see `interleave`."""
-        ...
-
     def abort(self) -> None:
         """End it now, from any thread; no text comes afterwards."""
         ...
@@ -118,6 +116,19 @@ class Reply(Protocol):
     def result(self) -> Result:
         """The finished reply; whatever has not been written yet is written first."""
         ...
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a model's ear makes of a sound.
+
+    text: the words.
+    likelihoods: of each phrase that was asked for, how likely it is that the sound says this and nothing else, compared
+        with the best reading of it; 0 to 1.
+    """
+
+    text: str
+    likelihoods: dict[str, float]
 
 
 class Listening(Protocol):
@@ -138,6 +149,13 @@ class Listening(Protocol):
 
     def probe(self) -> dict[State, float]:
         """What the turn would be if it ended now; the conversation stays as it is.
+
+        Raises MediaError before 25 ms were heard.
+        """
+        ...
+
+    def words(self, phrases: Sequence[str] = ()) -> Words | None:
+        """The words of the sound so far, and whether it says one of `phrases`; None from a model that hears no words.
 
         Raises MediaError before 25 ms were heard.
         """

@@ -51,7 +51,7 @@ class LocalReply:
         self._result: Result | None = None
         self._stream = TextStream(parts.tokenizer, reading.ids)
         self._steps = self._write()
-        self._pieces = filter(None, self._steps)
+        self._pieces = filter(None, self._steps)  # a token may add nothing
 
     @property
     def text(self) -> str:
@@ -66,10 +66,6 @@ class LocalReply:
     def __iter__(self) -> Iterator[str]:
         """See Reply."""
         return self._pieces
-
-    def step(self) -> str | None:
-        """See Reply."""
-        return next(self._steps, None)
 
     def abort(self) -> None:
         """See Reply. Waits for a piece of text that is just being added, at most; `text` stays as it is from then."""
