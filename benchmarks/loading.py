@@ -29,6 +29,8 @@ from vita.data.loading import build_sample, load_media
 from vita.data.records import MediaFolders, Record
 from vita.media.audio import load_audio
 from vita.media.image import load_image
+from vita.models import compiled_tiles
+from vita.models.compiled_tiles import compiled_tile_pixels
 from vita.models.configuration_vita import VitaConfig
 from vita.models.filterbank import mel_features
 from vita.models.processing_vita import VitaProcessor
@@ -59,7 +61,9 @@ def processor_of(max_tiles: int) -> VitaProcessor:
         max_tiles=max_tiles,
         tokenizer_model_max_length=9100,
     )
-    return VitaProcessor(pocket.tokenizer, config, pocket.template)
+    processor = VitaProcessor(pocket.tokenizer, config, pocket.template)
+    processor.compiled_tiles = compiled_tiles.is_available()
+    return processor
 
 
 def plain(folder: Path, max_tiles: int) -> Callable[[], Any]:
@@ -122,9 +126,12 @@ def measure(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
             "jpeg": lambda: load_image(folder / "a.jpg"),
             "wav": lambda: load_audio(folder / "a.wav"),
             "mel": lambda: mel_features(samples),
-            "tiling": lambda max_tiles=max_tiles: tile_image(image, max_tiles=max_tiles),
-            "normalising": lambda tiles=tiles: normalise(tiles),
+            "compiled tiles": lambda max_tiles=max_tiles: compiled_tile_pixels(image, max_tiles=max_tiles),
+            "Pillow's tiling": lambda max_tiles=max_tiles: tile_image(image, max_tiles=max_tiles),
+            "its normalising": lambda tiles=tiles: normalise(tiles),
         }
+        if not compiled_tiles.is_available():
+            del calls["compiled tiles"]
         if importlib.util.find_spec("kaldi_native_fbank"):
             calls["plain pipeline"] = plain(folder, max_tiles)
         found[str(max_tiles)] = cpu_ms(calls, repeats)

@@ -3,7 +3,8 @@
 The set: text (short questions to long answers), pictures, sounds, pictures with spoken questions, as records whose
 media lie on disk. Every sample is made ready once; then a random model of the embedded one's size takes steps (forward
 and backward, no optimiser) on batches made in each way. Efficiency is own tokens over all positions of all batches;
-tokens/s are own tokens per CPU-second of the steps taken, --steps of each way, the ways in turn.
+tokens/s are own tokens per CPU-second of the steps taken, --steps of each way, the ways in turn. "packed, one mask" is
+the same rows with attention over the whole row, masked; training takes it sample by sample, as "packed" does.
 
     python benchmarks/packing.py [--samples 2000] [--budget 512] [--steps 12] [--json]
 """
@@ -32,6 +33,7 @@ from vita.data.loading import build_sample, load_media
 from vita.data.packing import greedy_groups, packs
 from vita.data.records import MediaFolders, Record
 from vita.models.modeling_vita import VitaForConditionalGeneration
+from vita.models.packed_attention import ARGUMENT, sample_lengths, use_packed_attention
 from vita.models.processing_vita import VitaProcessor
 
 WINDOW = 512
@@ -120,15 +122,22 @@ def ways(samples: list[Sample], budget: int) -> dict[str, list[Callable[[], dict
         "padded": [padded(group) for group in padded_groups(lengths, budget, order)],
         "padded by length": [padded(group) for group in padded_groups(lengths, budget, by_length(lengths))],
         "packed in order": [packed(row) for row in greedy_groups(lengths, budget)],
+        "packed, one mask": [packed(row) for row in in_windows(lengths, budget)],
         "packed": [packed(row) for row in in_windows(lengths, budget)],
     }
 
 
-def step(model: VitaForConditionalGeneration, batch: dict[str, Tensor]) -> float:
-    """CPU seconds of forward and backward."""
+def step(model: VitaForConditionalGeneration, batch: dict[str, Tensor], *, by_sample: bool = False) -> float:
+    """CPU seconds of forward and backward; attention sample by sample, or by one mask over the row."""
     model.zero_grad(set_to_none=True)
+    given: dict[str, Any] = dict(batch)
+    if by_sample:
+        use_packed_attention(model.language_model)
+        given[ARGUMENT] = sample_lengths(batch["position_ids"])
+    else:
+        model.language_model.set_attn_implementation("sdpa")
     start = time.process_time()
-    model(**batch).loss.backward()
+    model(**given, use_cache=False).loss.backward()
     return time.process_time() - start
 
 
@@ -152,7 +161,7 @@ def measure(count: int, budget: int, num_steps: int, folder: Path) -> dict[str, 
                 batch = makers[number]()
                 own = batch["attention_mask"].sum() if "attention_mask" in batch else packed_tokens(batch)
                 spent[way][0] += int(own)
-                spent[way][1] += step(model, batch)
+                spent[way][1] += step(model, batch, by_sample=way == "packed")
     for way, makers in batches.items():
         positions = sum(make()["input_ids"].numel() for make in makers)
         found["ways"][way] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 import os
 import signal
 from pathlib import Path
@@ -13,7 +15,7 @@ from safetensors.torch import load_file
 from tests.conftest import make_model
 from tests.train.tuning_case import ALL, changed, in_processes, log_of, recipe_of, train, write_records
 from vita.checkpoints.loading import load
-from vita.errors import CheckpointError, ConfigError
+from vita.errors import CheckpointError, ConfigError, DependencyError
 from vita.train import feeding, snapshot, stage_run
 from vita.train.tuning_recipe import TuningRecipe
 from vita.train.tuning_stage import LoraSettings, TuningStage
@@ -226,6 +228,59 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     assert [path.name for path in sorted((tmp_path / "s").glob("checkpoint*"))] == ["checkpoint-000002"]
     train(recipe, tmp_path)
     assert log_of(tmp_path) == log_of(whole)
+
+
+def test_adapters_beside_weights_of_four_bits(recipe: TuningRecipe, tiny_folder: Path, tmp_path: Path) -> None:
+    """QLoRA, where bitsandbytes runs: losses near those without, and the written model has its whole weights."""
+    pytest.importorskip("bitsandbytes")
+    settings = LoraSettings(rank=2, alpha=8.0)
+    train(changed(recipe, train=("lora",), lora=settings, steps=2), tmp_path / "whole")
+    small = dataclasses.replace(settings, quantise="nf4")
+    model = train(changed(recipe, train=("lora",), lora=small, steps=2), tmp_path / "small")
+    for one, other in zip(log_of(tmp_path / "whole"), log_of(tmp_path / "small"), strict=True):
+        assert one["loss"] != other["loss"]
+        assert one["loss"] == pytest.approx(other["loss"], rel=0.2)
+    before, after = tensors(tiny_folder), tensors(model)
+    assert {name: value.dtype for name, value in before.items()} == {n: value.dtype for n, value in after.items()}
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_four_bits_need_a_library_that_says_so(
+    recipe: TuningRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "vita.train.lora.importlib.util.find_spec", lambda name: None if name == "bitsandbytes" else find(name)
+    )
+    small = LoraSettings(rank=2, quantise="nf4")
+    with pytest.raises(DependencyError, match="quantised weights need bitsandbytes; pip install bitsandbytes"):
+        train(changed(recipe, train=("lora",), lora=small, steps=1), tmp_path)
+    with pytest.raises(ConfigError, match="quantised weights cannot be shared out; parallel: ddp"):
+        changed(recipe, train=("lora",), lora=small, parallel="fsdp2")
+    with pytest.raises(ConfigError, match="quantise is for adapters"):
+        changed(recipe, lora=small)
+
+
+@pytest.mark.slow
+def test_compiled_layers_have_the_same_losses(recipe: TuningRecipe, tmp_path: Path) -> None:
+    plain = changed(recipe, train=NO_DROPOUT, steps=3)
+    train(plain, tmp_path / "plain")
+    train(changed(plain, compile=True), tmp_path / "compiled")
+    for one, other in zip(figures(tmp_path / "plain"), figures(tmp_path / "compiled"), strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_the_balancing_loss_has_the_weight_of_the_recipe(records: Path, tmp_path: Path) -> None:
+    """0 leaves it out, 1 adds a thousand times what the model's own weight does."""
+    for part in make_model("mixtral"):
+        part.save_pretrained(tmp_path / "model")
+    losses = {}
+    for weight in (-1.0, 0.0, 1.0):
+        recipe = recipe_of(tmp_path / "model", records, router_aux_loss=weight)
+        train(changed(recipe, steps=1, train=ALL[:1]), tmp_path / str(weight))
+        losses[weight] = log_of(tmp_path / str(weight))[0]["loss"]
+    assert losses[1.0] - losses[0.0] > 1.0  # the balance of a router is at least its number of experts a token
+    assert losses[-1.0] - losses[0.0] == pytest.approx(0.001 * (losses[1.0] - losses[0.0]), rel=0.05)
 
 
 def test_mixtures_of_experts_balance_their_router(records: Path, tmp_path: Path) -> None:

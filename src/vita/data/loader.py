@@ -22,6 +22,7 @@ from vita.data.plan import PackedPlan, Plan, State, Step
 from vita.data.records import Record
 from vita.data.stats import measure_sizes
 from vita.errors import DataError, VitaError
+from vita.models import compiled_tiles
 from vita.models.batching import pad_token_id
 from vita.models.processing_vita import VitaProcessor
 
@@ -51,7 +52,8 @@ class ReplyEncoder:
 
     @classmethod
     def of(cls, plan: Plan, processor: VitaProcessor) -> ReplyEncoder:
-        """For a plan: packed or not as it is."""
+        """For a plan: packed or not as it is. Pictures are cut by compiled loops where they can be."""
+        processor.compiled_tiles = compiled_tiles.is_available()
         return cls(processor, plan.budget if isinstance(plan, PackedPlan) else None)
 
     def sample(self, record: Record, media: dict[str, list[Medium]]) -> Sample:

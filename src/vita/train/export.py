@@ -16,7 +16,7 @@ from vita.errors import CheckpointError
 from vita.models import register
 from vita.models.configuration_vita import VitaConfig
 from vita.models.modeling_vita import VitaForConditionalGeneration
-from vita.train.lora import merge_adapters
+from vita.train.lora import merge_adapters, quantise
 from vita.train.parts import prepare_parts
 from vita.train.snapshot import load_trained, publish
 from vita.train.tuning_stage import LORA, PARTS, TuningStage
@@ -57,6 +57,8 @@ def load_for_stage(
     stored = stored_dtype(folder)
     keeps = stored == torch.bfloat16 and precision == "bf16"
     model = load_model(folder, stored if keeps else torch.float32)
+    if stage.lora.quantise:
+        quantise(model.language_model)
     prepare_parts(model, stage)
     for name in PARTS:
         part = getattr(model, name)

@@ -1,5 +1,7 @@
 """Low-rank adapters in the language model, by PEFT: put in before a stage, merged into its weights after it.
 
+While they learn, the weights beside them may be of 4 bits (QLoRA); they are merged into the original ones.
+
 Called by `parts.py` and `export.py`.
 """
 
@@ -7,6 +9,8 @@ from __future__ import annotations
 
 import importlib.util
 from typing import Any
+
+from torch import nn
 
 from vita.errors import ConfigError, DependencyError
 from vita.models.modeling_vita import VitaForConditionalGeneration
@@ -30,6 +34,36 @@ def add_adapters(model: VitaForConditionalGeneration, settings: LoraSettings) ->
         model.language_model = get_peft_model(model.language_model, config)
     except ValueError as error:
         raise ConfigError("the adapters do not fit the language model", got=str(error)) from error
+
+
+def quantise(language_model: nn.Module) -> int:
+    """Replaces the linear layers of a language model, all but its head, by ones of 4 bits (NF4); how many there were.
+
+    Their weights are frozen; what is computed with them has the number format that they had. Raises DependencyError
+    without bitsandbytes, and where it does not run.
+    """
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise DependencyError("quantised weights need bitsandbytes", fix="pip install bitsandbytes")
+    import bitsandbytes as bnb  # pyright: ignore[reportMissingImports]
+
+    found = [
+        (parent, name, layer)
+        for parent in language_model.modules()
+        for name, layer in parent.named_children()
+        if type(layer) is nn.Linear and name != "lm_head"
+    ]
+    for parent, name, layer in found:
+        dtype, bias = layer.weight.dtype, layer.bias is not None
+        small = bnb.nn.Linear4bit(layer.in_features, layer.out_features, bias, compute_dtype=dtype, quant_type="nf4")
+        small.weight = bnb.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4")
+        if bias:
+            small.bias = layer.bias
+        try:
+            setattr(parent, name, small.to(layer.weight.device))
+        except (RuntimeError, AttributeError) as error:
+            raise DependencyError(f"bitsandbytes does not run here: {error}", fix="set quantise to ''") from error
+    language_model.is_loaded_in_4bit = True  # pyright: ignore[reportArgumentType]  # what PEFT asks
+    return len(found)
 
 
 def merge_adapters(model: VitaForConditionalGeneration) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from vita.data.loader import ReplyEncoder, ResumableLoader
 from vita.data.mixture import Mixture
+from vita.models.modeling_vita import VitaForConditionalGeneration
+from vita.models.packed_attention import ARGUMENT, sample_lengths, use_packed_attention
 from vita.models.processing_vita import VitaProcessor
 from vita.train.ctc import CtcObjective
 from vita.train.export import load_for_stage
@@ -29,8 +32,12 @@ class Objective(Protocol):
     notes: lines for the terminal.
     """
 
-    model: nn.Module
     notes: list[str]
+
+    @property
+    def model(self) -> nn.Module:
+        """As it is trained."""
+        ...
 
     def train_mode(self) -> None:
         """What learns, and only that, in training mode."""
@@ -77,6 +84,7 @@ class ReplyObjective:
         self._processor = VitaProcessor.from_pretrained(source)
         self.model = load_for_stage(source, stage, recipe.precision, whole_parts=processes.shares_weights)
         self.notes: list[str] = []
+        self._splits = recipe.packing and use_packed_attention(_language_model(self.model))
         if recipe.gradient_checkpointing:
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self._needs = {
@@ -112,6 +120,8 @@ class ReplyObjective:
         given: dict[str, Any] = with_stand_ins(
             inputs, config, pictures=self._needs["vision"], sounds=self._needs["audio"]
         )
+        if self._splits:
+            given[ARGUMENT] = sample_lengths(inputs["position_ids"])
         coefficient = getattr(config.text_config, "router_aux_loss_coef", 0.0) if share is not None else 0.0
         if coefficient:
             given["output_router_logits"] = True
@@ -122,6 +132,12 @@ class ReplyObjective:
             return outputs.loss
         wanted = self._recipe.router_aux_loss if self._recipe.router_aux_loss >= 0 else coefficient
         return outputs.loss + (share * wanted - coefficient) * outputs.aux_loss.to(outputs.loss.device)
+
+
+def _language_model(model: VitaForConditionalGeneration) -> PreTrainedModel:
+    """The language model inside of adapters, if there are any."""
+    language_model: Any = model.language_model
+    return language_model.get_base_model() if hasattr(language_model, "get_base_model") else language_model
 
 
 def open_objective(

@@ -44,7 +44,7 @@ class Processes:
                 f"{self.world_size} processes, but the recipe has parallel: none", fix="--set parallel=ddp"
             )
         self.device = self._accelerator.device
-        self._bf16 = recipe.precision == "bf16"
+        self._bf16, self._compile = recipe.precision == "bf16", recipe.compile
         self._forward: nn.Module | None = None
 
     @property
@@ -59,6 +59,9 @@ class Processes:
 
     def place(self, model: nn.Module) -> None:
         """Moves a model to where it is trained; with FSDP2, shares out its weights. Its optimiser comes after."""
+        if self._compile:
+            for layer in layers_of(model):
+                layer.compile()
         if self.parallel == "fsdp2":
             self._shard(model)
             self._forward = model

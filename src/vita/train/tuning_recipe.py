@@ -61,6 +61,7 @@ class TuningRecipe:
     gradient_accumulation: forward passes of one process per optimiser step.
     gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
     router_aux_loss: weight of the balancing loss of a mixture of experts; -1 takes the model's.
+    compile: compile the layers of the language model and the towers (torch.compile).
     leave_out: samples that cannot be read or do not fit are left out and named; else they end the run.
     workers: processes that read and encode, for each training process; 0 does it in the training process.
     threads: CPU threads of torch; 0 leaves torch's own choice.
@@ -89,6 +90,7 @@ class TuningRecipe:
     gradient_accumulation: int = 1
     gradient_checkpointing: bool = False
     router_aux_loss: float = -1.0
+    compile: bool = False
     leave_out: bool = False
     workers: int = 0
     threads: int = 0
@@ -118,6 +120,8 @@ class TuningRecipe:
             raise ConfigError("two stages have the same name", got=", ".join(names))
         for stage in self.stages:
             self.data_of(stage)
+            if stage.lora.quantise and self.parallel == "fsdp2":
+                raise ConfigError(f"stage {stage.name}: quantised weights cannot be shared out", fix="parallel: ddp")
 
     def for_stage(self, stage: TuningStage) -> TuningRecipe:
         """The recipe with the sizes that a stage has of its own."""

@@ -13,6 +13,7 @@ from vita.train.optimiser import StageSettings
 PARTS = ("language_model", "vision_tower", "vision_connector", "audio_tower", "audio_connector")
 LORA = "lora"
 REPLIES, CTC = "replies", "ctc"
+NF4 = "nf4"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,17 +21,21 @@ class LoraSettings:
     """The adapters of a stage that trains `lora`.
 
     rank, alpha, dropout: PEFT's r, lora_alpha, lora_dropout.
+    quantise: "nf4" keeps the frozen linear layers of the language model in 4 bits meanwhile (QLoRA); "" does not.
     targets: endings of the names of the linear layers that get one; empty for all linear layers but the head.
     """
 
     rank: int = 16
     alpha: float = 32.0
     dropout: float = 0.0
+    quantise: str = ""
     targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.rank < 1 or not 0 <= self.dropout < 1 or self.alpha <= 0:
             raise ConfigError("lora settings out of range", got=self, expected="rank >= 1, alpha > 0, dropout 0 .. 1")
+        if self.quantise not in ("", NF4):
+            raise ConfigError("unknown quantise of lora settings", got=self.quantise, expected=f"{NF4}, or '' for none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +105,8 @@ class TuningStage:
             raise ConfigError(f"stage {self.name}: ctc trains the audio tower alone", fix="train: [audio_tower]")
         if LORA in self.train and "language_model" in self.train:
             raise ConfigError(f"stage {self.name} trains the language model and adapters in it", fix="name one of them")
+        if self.lora.quantise and LORA not in self.train:
+            raise ConfigError(f"stage {self.name}: quantise is for adapters", fix="train: [lora, ...]")
         if min(self.max_tokens, self.batch_size, self.gradient_accumulation) < 0:
             raise ConfigError(f"stage {self.name}: out of range", got="a size below 0", expected="0 or more")
         if self.steps < 0 or self.epochs <= 0 or not 0 <= self.warmup_share <= 1:

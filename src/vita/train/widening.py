@@ -70,22 +70,26 @@ def widen(source: Path, settings: VocabularySettings, folder: Path) -> list[str]
     write_model(source, model, folder, finish)
     was, now = report["tokens_per_character_before"], report["tokens_per_character_after"]
     return [
-        f"{len(extended.pieces)} new pieces, {model.get_input_embeddings().weight.shape[0]} embeddings",
+        f"{len(extended.pieces)} new pieces, {_tables(model)[0].shape[0]} embeddings",
         f"tokens per character on {len(held_out)} held-out lines: {was:.3f} before, {now:.3f} after",
     ]
 
 
 def grow_embeddings(model: VitaForConditionalGeneration, pieces: Sequence[NewPiece]) -> None:
     """Rows for the new pieces: each the mean of its old pieces' rows; rows that no piece has, the mean of all."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = _tables(model)[0].shape[0]
     needed = 1 + max(piece.token_id for piece in pieces)
     if needed > rows:
         grown = -(-needed // ROWS) * ROWS
         model.language_model.resize_token_embeddings(grown, mean_resizing=False)
         model.config.text_config.vocab_size = grown
-    tables = {id(t): t for t in (model.get_input_embeddings().weight, model.get_output_embeddings().weight)}
-    for table in tables.values():  # one, if they are tied
+    for table in {id(table): table for table in _tables(model)}.values():  # one, if they are tied
         _fill(table.data, rows, pieces)
+
+
+def _tables(model: VitaForConditionalGeneration) -> list[Tensor]:
+    """Embeddings and head, [V, H]."""
+    return [module.weight for module in (model.get_input_embeddings(), model.get_output_embeddings())]  # type: ignore
 
 
 def read_lines(path: Path) -> Iterator[str]:

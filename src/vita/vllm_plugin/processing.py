@@ -31,8 +31,9 @@ from vllm.multimodal.processing import (
 from vita.chat.messages import Audio, Image, Video
 from vita.errors import VitaError
 from vita.media import SAMPLE_RATE_HZ, Clip, resample_audio, to_rgb
+from vita.models.batching import EncodedMedium
 from vita.models.configuration_vita import VitaConfig
-from vita.models.processing_vita import EncodedMedium, VitaProcessor
+from vita.models.processing_vita import VitaProcessor
 from vita.vllm_plugin.marking import markers
 
 LONGEST_SOUND_S = 30

@@ -1,0 +1,81 @@
+"""On a GPU: bfloat16 learns what float32 learns, and the speed of stage 3 for a language model of a billion weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.train.tuning_case import log_of, recipe_of, train, write_records
+from vita.models.configuration_vita import VitaConfig
+from vita.models.modeling_vita import VitaForConditionalGeneration
+from vita.models.processing_vita import VitaProcessor
+from vita.train.flops import peak_flops
+from vita.train.tuning_recipe import TuningRecipe
+from vita.train.tuning_stage import TuningStage
+
+pytestmark = pytest.mark.gpu
+STAGE_3 = ("language_model", "vision_connector", "audio_connector")
+BILLION = {
+    "model_type": "qwen2", "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22,
+    "num_attention_heads": 16, "num_key_value_heads": 4, "vocab_size": 32_000, "max_position_embeddings": 8192,
+    "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def a_gpu() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+
+
+def test_bfloat16_has_the_losses_of_float32(tiny_folder: Path, tmp_path: Path) -> None:
+    """Within its accuracy; and float32 on the GPU those of the CPU."""
+    losses = {}
+    for name, device, precision in (("cpu", "cpu", "fp32"), ("gpu", "cuda", "fp32"), ("bf16", "cuda", "bf16")):
+        stage = TuningStage(name="s", train=STAGE_3, steps=4, learning_rate=1e-3)
+        recipe = recipe_of(tiny_folder, write_records(tmp_path), stage, device=device, precision=precision)
+        train(recipe, tmp_path / name)
+        losses[name] = [row["loss"] for row in log_of(tmp_path / name)]
+    assert losses["gpu"] == pytest.approx(losses["cpu"], rel=1e-3)
+    assert losses["bf16"] == pytest.approx(losses["cpu"], rel=3e-2)
+
+
+def write_large_model(tiny_folder: Path, folder: Path) -> None:
+    """A random language model of 1.1 billion weights with tiny towers; they are not what is measured."""
+    processor = VitaProcessor.from_pretrained(tiny_folder)
+    small = processor.config.to_dict()
+    small["audio_config"] = {**small["audio_config"], "output_dim": BILLION["hidden_size"]}
+    small |= {"text_config": BILLION, "tokenizer_model_max_length": 8192}
+    config = VitaConfig(**{key: value for key, value in small.items() if key != "model_type"})
+    with torch.device("cuda"):
+        model = VitaForConditionalGeneration(config).to(torch.bfloat16)  # pyright: ignore[reportArgumentType]
+    model.audio_tower.cmvn.float()
+    model.config.dtype = torch.bfloat16
+    model.save_pretrained(folder)
+    VitaProcessor(processor.tokenizer, config).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_speed_of_stage_3_with_a_billion_weights(tiny_folder: Path, tmp_path: Path, compiled: bool) -> None:
+    """Prints tokens/s and MFU over the last steps, and appends them to $VITA_GPU_REPORT if that is set."""
+    write_large_model(tiny_folder, tmp_path / "model")
+    stage = TuningStage(name="s", train=STAGE_3, steps=12, learning_rate=1e-5)
+    options = {"device": "cuda", "precision": "bf16", "packing": True, "max_tokens": 4096, "batch_size": 1}
+    recipe: TuningRecipe = recipe_of(tmp_path / "model", write_records(tmp_path), stage, **options)
+    recipe = dataclasses.replace(recipe, compile=compiled, log_every=6, save_every=12)
+    told: list[str] = []
+    train(recipe, tmp_path / "run", told)
+    line = next(line for line in told if line.startswith("s: step 12/12"))
+    print(f"compile {compiled}: {torch.cuda.get_device_name()}: {line}")
+    losses = [row["loss"] for row in log_of(tmp_path / "run")]
+    assert losses[-1] < losses[0]
+    if peak_flops(torch.device("cuda")):
+        assert " MFU " in line
+    if "VITA_GPU_REPORT" in os.environ:
+        with Path(os.environ["VITA_GPU_REPORT"]).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"compile": compiled, "line": line}) + "\n")
