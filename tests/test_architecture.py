@@ -31,9 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": FOUNDATION | {"media", "chat", "models", "synth"},
     "api": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine"},
     "train": FOUNDATION | {"media", "chat", "models", "checkpoints", "data", "synth", "speech"},
-    "evaluate": FOUNDATION | {"media", "chat", "models", "checkpoints", "engine", "api", "data", "synth", "speech"},
+    "evaluate": FOUNDATION
+    | {"media", "chat", "models", "checkpoints", "engine", "api", "data", "synth", "speech", "duplex"},
     "vllm_plugin": FOUNDATION | {"media", "chat", "models"},
-    "server": FOUNDATION | {"media", "chat", "engine", "speech"},
+    "server": FOUNDATION | {"media", "chat", "engine", "speech", "duplex"},
     "cli": FOUNDATION
     | {"media", "chat", "api", "checkpoints", "data", "engine", "train", "evaluate", "speech", "duplex", "server"},
 }

@@ -81,7 +81,7 @@ def test_a_context_catches_up(have: list[Message], wanted: list[Message]) -> Non
 
 
 def test_the_oldest_turn_is_forgotten_whole_and_named() -> None:
-    history = History([Message.system("Be kind.")], max_tokens=100)
+    history = History([("system", Message.system("Be kind."))], max_tokens=100)
     for message in (SAID, STORY, Message.user("and then?")):
         history.add(message)
     assert history.forget_oldest(101) is None  # nothing but what is just said

@@ -17,8 +17,10 @@ import uvicorn
 from openai import AsyncOpenAI
 
 from vita.chat.messages import Message
+from vita.duplex.voice_activity import ScriptedVoiceActivity
 from vita.engine.scripted import Line, ScriptedEngine
 from vita.server.app import create_app
+from vita.server.serving import DrainingServer
 from vita.server.settings import ServerSettings
 from vita.tokens import State
 
@@ -44,7 +46,12 @@ class Bench:
     """An application, what its engine was asked, and clients for it in this process."""
 
     def __init__(
-        self, script: Callable[[tuple[Message, ...]], Line] = answer, *, engine: Any = None, **settings: Any
+        self,
+        script: Callable[[tuple[Message, ...]], Line] = answer,
+        *,
+        engine: Any = None,
+        make_activity: Any = ScriptedVoiceActivity,
+        **settings: Any,
     ) -> None:
         self.asked: Asked = []
 
@@ -53,7 +60,7 @@ class Bench:
             return script(messages)
 
         self.settings = ServerSettings(**settings)
-        self.app = create_app(engine or ScriptedEngine(asked), self.settings)
+        self.app = create_app(engine or ScriptedEngine(asked), self.settings, make_activity=make_activity)
         transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
         self.openai = AsyncOpenAI(
@@ -98,8 +105,8 @@ NOISE = {"type": "input_audio", "input_audio": {"data": encoded("hum.wav"), "for
 def on_loopback(app: Any, **options: Any) -> Iterator[str]:
     """The application on a free port of this machine; its URL."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", **options)
-    server = uvicorn.Server(config)
+    config = uvicorn.Config(app, log_config=None, access_log=False, ws="websockets-sansio", **options)
+    server = DrainingServer(config, app.state.drain, 5)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

@@ -18,7 +18,7 @@ from vita.tokens import State
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENT = (REPOSITORY / "docs" / "server.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```(sh|python)\n(.*?)```", DOCUMENT, re.DOTALL)
-PRINTED = ["eight typed_query\n", "eight", "eight ", " bytes\n", "['pocket']\n"]
+PRINTED = ["eight typed_query\n", "eight", "eight ", " bytes\n", "eight True\n", "['pocket']\n"]
 
 
 @pytest.fixture(scope="module")

@@ -115,6 +115,7 @@ def test_side_talk_of_the_test_split_is_its_own(lang: str) -> None:
     )
     assert all(pattern.fullmatch(re.sub(r"\{(\w+)\}", lambda m: table["slots"][lang][m[1]][0], s)) for s in sentences)
     assert [text for text in held_out.SIDE_TALK[lang] if pattern.fullmatch(text)] == []
+    assert not set(held_out.BACKCHANNEL[lang]) & set(texts("small_talk")[lang]["backchannel"])
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "serve a model to every client of OpenAI's interfaces"
 USAGE = "[options]"
-_MODULES = ("fastapi", "uvicorn", "prometheus_client", "cryptography")
+_MODULES = ("fastapi", "uvicorn", "websockets", "prometheus_client", "cryptography")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who = parser.add_argument_group("who, and how many")
     who.add_argument("--api-key", metavar="KEY", action="append", default=[],
                      help="clients need this key; repeatable (also read from VITA_API_KEY)")  # fmt: skip
-    who.add_argument("--max-sessions", metavar="N", type=int, default=4, help="replies at a time (default: 4)")
+    who.add_argument(
+        "--max-sessions",
+        metavar="N",
+        type=int,
+        default=4,
+        help="replies, and realtime sessions, at a time (default: 4)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -57,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         api_keys=tuple(keys),
         host_names=(arguments.host,),
         max_sessions=arguments.max_sessions,
+        max_sessions_per_client=arguments.max_sessions,
     )
     folder = Path.home() / ".cache" / "vita" / "tls"
     endpoint = Endpoint(host=arguments.host, port=arguments.port, tls=arguments.tls, certificate_folder=folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,10 @@ class AnswerRun:
         turn, name: the turn, and the context that writes.
         clock: the session's.
         voice: speaks.
-        sink, sample_rate_hz, sound: where and how it is played.
+        sink, sample_rate_hz, lead_s, sound: where and how it is played.
         tell: told of first_audio, reply_text, reply_start, reply_end and playback_end.
+        on_text: told of the text, as it is written.
+        after: the key of the message that it answers, see `history.History`.
         reply: what is to be written, where it has been begun already.
         on_end: called with an error or None when all was played, or could not be; not when it was cut.
     """
@@ -46,29 +48,33 @@ class AnswerRun:
         voice: Voice,
         sink: Sink,
         sample_rate_hz: int,
+        lead_s: float,
         sound: Sound,
         tell: TellAnswer,
+        on_text: Callable[[str], None],
+        after: Hashable,
         on_end: Callable[[VitaError | None], None],
         reply: Reply | None = None,
     ) -> None:
-        self.turn = turn
+        self.turn, self.after = turn, after
         self.name: ContextName = name
         self.state = State.TYPED_QUERY
         self.message: Message | None = None
         self.prompt_tokens = 0
         self.is_cut = False
         self._clock, self._voice, self._rate_hz, self._tell, self._on_end = clock, voice, sample_rate_hz, tell, on_end
+        self._on_text = on_text
         self._reply = reply
         self._has_sounded = False
         self._splitter = ClauseSplitter()
         self._clauses: asyncio.Queue[str | None] = asyncio.Queue()
-        self._player = Player(clock, sink, sample_rate_hz, sound, self._on_block)
+        self._player = Player(clock, sink, sample_rate_hz, sound, self._on_block, lead_s)
         self._task = asyncio.create_task(self._speak())
 
     @property
     def heard(self) -> str:
         """What was heard so far."""
-        return self._player.ledger.heard
+        return self._player.heard
 
     @property
     def is_gone(self) -> bool:
@@ -89,6 +95,7 @@ class AnswerRun:
             piece = await self._clock.run("token", lambda: next(pieces, None))
             if piece is None or self.is_cut:
                 break
+            self._on_text(piece)
             for clause in self._splitter.push(piece):
                 self._clauses.put_nowait(clause)
         if self.is_cut:
@@ -97,7 +104,7 @@ class AnswerRun:
         self.prompt_tokens = result.usage.prompt_tokens
         if not self.is_cut:
             self.message = context.messages[-1]
-            self._tell(None, "reply_end", text=result.text, ending=result.ending)
+            self._tell(None, "reply_end", text=result.text, ending=result.ending, usage=result.usage.to_dict())
             for clause in [*self._splitter.finish(), None]:
                 self._clauses.put_nowait(clause)
 

@@ -6,12 +6,13 @@ Used by `session.py`. Everything that computes on a context goes through its lan
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from vita.chat.messages import Message
 from vita.clock import Clock
 from vita.duplex.events import ContextName
-from vita.duplex.history import History, catch_up
+from vita.duplex.history import SYSTEM, Entry, History, catch_up
 from vita.duplex.lane import Job, Lane
 from vita.engine.protocol import Context, Engine
 from vita.errors import VitaError
@@ -24,18 +25,25 @@ class Contexts:
 
     Args:
         engine, system: see Engine.open.
+        said: what was said before, see History.
         history_tokens: see History.
         clock: runs the work.
 
     history: what was really said.
     """
 
-    def __init__(self, engine: Engine, system: str | None, history_tokens: int | None, clock: Clock) -> None:
-        self._contexts: dict[ContextName, Context] = {"a": engine.open(system), "b": engine.open(system)}
+    def __init__(
+        self, engine: Engine, system: str | None, said: Sequence[Entry], history_tokens: int | None, clock: Clock
+    ) -> None:
+        start = [] if system is None else [(SYSTEM, Message.system(system))]
+        self.history = History([*start, *said], history_tokens)
+        messages = self.history.messages
+        self._contexts: dict[ContextName, Context] = {
+            "a": engine.open(messages=messages), "b": engine.open(messages=messages),
+        }  # fmt: skip
         self._lanes: dict[ContextName, Lane] = {}
         self._clock = clock
         self._taken: set[ContextName] = set()
-        self.history = History(self._contexts["a"].messages, history_tokens)
 
     def __getitem__(self, name: ContextName) -> Context:
         return self._contexts[name]

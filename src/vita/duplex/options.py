@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vita.duplex.machine import Policy
+from vita.duplex.spotter import Spotter
 from vita.duplex.turns import Semantic, StartStrategy, StopStrategy
 from vita.engine.protocol import GREEDY, Sampling
 from vita.errors import ConfigError
@@ -18,7 +19,11 @@ class LiveOptions:
     start, stop: when a turn begins and ends.
     policy: what interrupts.
     sampling: how answers are written.
+    spotter: words that stop an answer, or never do.
+    word_silence_ms: so much silence must follow a stop word while its turn goes on.
     sample_rate_hz: of the sound that is played.
+    echo: what is played comes back through the microphone (open speakers): it is taken out, and does not interrupt.
+    lead_ms: sound is handed to the sink so much before it is to be heard, for a sink that is far away.
     chunk_ms: the monitor reads sound in pieces of this length.
     trailing_ms: so much of the silence after a turn's last voice is read with it.
     video_s, max_frames: the frames of the last `video_s` seconds, at most so many, are the video of a turn.
@@ -31,7 +36,11 @@ class LiveOptions:
     stop: StopStrategy = field(default_factory=Semantic)
     policy: Policy = field(default_factory=Policy)
     sampling: Sampling = GREEDY
+    spotter: Spotter = field(default_factory=Spotter)
+    word_silence_ms: float = 100.0
     sample_rate_hz: int = 24_000
+    echo: bool = False
+    lead_ms: float = 0.0
     chunk_ms: float = 160.0
     trailing_ms: float = 200.0
     video_s: float = 8.0
@@ -41,5 +50,7 @@ class LiveOptions:
     def __post_init__(self) -> None:
         if not 8_000 <= self.sample_rate_hz <= 48_000:
             raise ConfigError("sample_rate_hz is out of range", got=self.sample_rate_hz, expected="8000 to 48000")
+        if not 0 <= self.lead_ms <= 2000:
+            raise ConfigError("lead_ms is out of range", got=self.lead_ms, expected="0 to 2000")
         if not self.chunk_ms > 0:
             raise ConfigError("chunk_ms is too small", got=self.chunk_ms, expected="more than 0")

@@ -7,7 +7,7 @@ are carried out with an engine, a voice and a clock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ from vita.clock import Clock
 from vita.duplex import events as ev
 from vita.duplex.answering import AnswerRun, fields_of
 from vita.duplex.contexts import Contexts
-from vita.duplex.history import catch_up
+from vita.duplex.echo import EchoCanceller, Loudspeaker
+from vita.duplex.history import SYSTEM, Entry, catch_up
 from vita.duplex.machine import Live, step
 from vita.duplex.microphone import Microphone
 from vita.duplex.monitor import Monitor
@@ -26,7 +27,7 @@ from vita.duplex.options import LiveOptions
 from vita.duplex.player import Sink
 from vita.duplex.views import Views
 from vita.duplex.voice_activity import VoiceActivity
-from vita.engine.protocol import Engine, Reply
+from vita.engine.protocol import Engine, Reply, Sampling
 from vita.errors import VitaError
 from vita.speech.voices import Voice
 from vita.tokens import State
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 LiveEvent = dict[str, Any]
 """As in EVENTS.jsonl: t (seconds of input), turn, event, role, context, and what belongs to the event."""
-STOP_WORDS = frozenset({"stop", "stop it", "停", "停下", "别说了"})
 
 
 class Session:
@@ -51,6 +51,8 @@ class Session:
         sink: gets the sound of the answers.
         on_event: gets the log, in order.
         options: all settings.
+        said: what was said before, see `entries`.
+        on_text: told of an answer's text as it is written: the turn, and a piece.
     """
 
     def __init__(
@@ -63,12 +65,16 @@ class Session:
         sink: Sink,
         on_event: Callable[[LiveEvent], None],
         options: LiveOptions | None = None,
+        said: Sequence[Entry] = (),
+        on_text: Callable[[int, str], None] = lambda turn, piece: None,
     ) -> None:
         self.options = options = options or LiveOptions()
-        self._voice, self._clock, self._sink, self._on_event = voice, clock, sink, on_event
+        self._voice, self._clock, self._on_event, self._on_text = voice, clock, on_event, on_text
         self._live = Live(policy=options.policy)
-        self._contexts = Contexts(engine, options.system, options.history_tokens, clock)
-        self._microphone = Microphone(activity, options.start, options.stop)
+        self._contexts = Contexts(engine, options.system, said, options.history_tokens, clock)
+        echo = EchoCanceller(options.sample_rate_hz) if options.echo else None
+        self._microphone = Microphone(activity, options.start, options.stop, echo)
+        self._sink = Loudspeaker(sink, echo, lambda: self._microphone.fed_s, clock.now_s) if echo else sink
         self._views = Views(options.video_s, options.max_frames)
         self._monitor = Monitor(
             contexts=self._contexts, microphone=self._microphone, views=self._views, options=options, clock=clock,
@@ -110,17 +116,25 @@ class Session:
         return self._contexts.history.messages
 
     @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The messages of the history without the system prompt, with their keys, see `add`."""
+        return tuple(entry for entry in self._contexts.history.entries if entry[0] != SYSTEM)
+
+    @property
     def is_idle(self) -> bool:
         """Nobody speaks, and nothing is to be read, answered or played."""
         return self._live.is_idle and self._contexts.is_idle
+
+    @property
+    def next_turn(self) -> int:
+        """The number of the turn that comes next."""
+        return self._live.num_turns + 1
 
     def feed(self, samples: np.ndarray) -> None:
         """What the microphone heard next: float32 [num_samples], mono, 16 kHz, of any length. Nothing after `close`."""
         if self._closing is not None:
             return
-        self._contexts.check()
-        for run in self._runs:
-            run.check()
+        self.check()
         self._runs = [run for run in self._runs if not run.is_gone]
         self._happen(*self._microphone.feed(samples))
         for turn in self._live.turns[:1]:
@@ -128,10 +142,67 @@ class Session:
 
     def type(self, text: str) -> None:
         """The user has sent text: "stop" ends the answer, anything else is a question."""
-        if text.strip(" \n.!?。！？").lower() in STOP_WORDS:
+        if self.options.spotter.is_stop(text):
             self.stop()
         elif text.strip():
             self._happen(ev.Typed(text))
+
+    def check(self) -> None:
+        """Raise what has gone wrong beside the event loop, if it was a fault of ours; `feed` does so, too."""
+        self._contexts.check()
+        for run in self._runs:
+            run.check()
+
+    def add(self, key: Hashable, message: Message, *, after: Hashable = None) -> None:
+        """Put a message into the conversation; nothing is answered yet.
+
+        Args:
+            key: tells the message from others, in `change`. Spoken turns have ("question", turn), answers
+                ("answer", turn).
+            message: the user's; what was shown before and not looked at yet is put before it. Or an answer of before.
+            after: the key of the message that it follows, instead of the last.
+        """
+        if message.role == "user":
+            message = Message("user", (*self._views.take(self._clock.now_s()), *message.parts))
+        self._contexts.history.add(message, key, after=after)
+        self._contexts.refresh(self._live.monitor, self._live.num_turns)
+
+    def message(self, key: Hashable) -> Message | None:
+        """The message with this key, if it is still in the conversation."""
+        return self._contexts.history.find(key)
+
+    def change(self, key: Hashable, message: Message | None) -> None:
+        """Put another message in the place of one, or take it out; nothing happens if it was forgotten already."""
+        if message is None:
+            self._contexts.history.drop(key)
+        else:
+            self._contexts.history.change(key, message)
+        self._contexts.refresh(self._live.monitor, self._live.num_turns)
+
+    def answer(self, sampling: Sampling) -> None:
+        """Answer the conversation as it stands; an answer that goes on ends."""
+        self._happen(ev.Typed("", sampling))
+
+    def end_turn(self) -> bool:
+        """What is being said ends here; False if nobody speaks."""
+        events = self._microphone.end_turn(self._microphone.last_voice_s)
+        self._happen(*events)
+        return bool(events)
+
+    def drop_turn(self) -> bool:
+        """What is being said was not meant for anybody; False if nobody speaks."""
+        if not self._microphone.drop_turn():
+            return False
+        self._happen(ev.Dropped())
+        return True
+
+    def configure(self, options: LiveOptions) -> None:
+        """Other settings, from now on; for an answer that goes on the old ones hold."""
+        if options.system != self.options.system:
+            self._contexts.history.set_system(options.system)
+        self.options = options
+        self._microphone.set_strategies(options.start, options.stop)
+        self._monitor.set_options(options)
 
     def stop(self, *, is_spoken: bool = False) -> None:
         """The answer is to end: by a button, a typed word, or a word spotted in the turn that goes on (`is_spoken`),
@@ -142,6 +213,10 @@ class Session:
     def show(self, picture: PIL.Image.Image) -> None:
         """A still picture, for the next question; RGB."""
         self._views.add_picture(picture)
+
+    def hide(self, picture: PIL.Image.Image) -> None:
+        """The picture is not for the next question after all; nothing happens if it was taken already."""
+        self._views.remove_picture(picture)
 
     def look(self, frame: PIL.Image.Image) -> None:
         """What the camera sees now, once or twice a second; RGB."""
@@ -160,26 +235,29 @@ class Session:
 
     def _said(self) -> tuple[Message, ...]:
         """The conversation up to now, with what was heard so far of the answer that goes on."""
-        run = self._run
-        return self._contexts.history.with_partial(run.heard if run else None, run.state if run else State.NOISE)
+        run, history = self._run, self._contexts.history
+        if run is None:
+            return history.messages
+        return history.with_partial(run.heard, run.state, run.after)
 
     def _answer(self, command: ev.Answer) -> None:
         ear = self._monitor.take(command.turn)
         message, reply = ear.message, ear.reply
         assert message is not None
         assert reply is not None
-        self._contexts.history.add(message)
+        self._contexts.history.add_heard(message, ("question", ear.turn))
         run = self._new_run(ear.turn, ear.name, reply)
         self._contexts.submit(ear.name, ear.turn, lambda: self._write(run, reply))
         self._contexts.refresh(self._live.monitor, ear.turn)
 
     def _answer_typed(self, command: ev.AnswerTyped) -> None:
         context = self._contexts[command.context]
-        views = self._views.take(self._clock.now_s())
-        self._contexts.history.add(Message("user", (*views, Text(command.text))))
+        if command.text:
+            views = self._views.take(self._clock.now_s())
+            self._contexts.history.add(Message("user", (*views, Text(command.text))), ("question", command.turn))
         wanted = self._contexts.history.messages
         run = self._new_run(command.turn, command.context)
-        sampling = replace(self.options.sampling, state="answer")
+        sampling = command.sampling or replace(self.options.sampling, state="answer")
 
         def read() -> Reply:
             catch_up(context, wanted)
@@ -220,7 +298,9 @@ class Session:
 
         run = AnswerRun(
             turn, name, clock=self._clock, voice=self._voice, sink=self._sink, sound=self._live.sound,
-            sample_rate_hz=self.options.sample_rate_hz, tell=tell, on_end=on_end, reply=reply,
+            sample_rate_hz=self.options.sample_rate_hz, lead_s=self.options.lead_ms / 1000, tell=tell,
+            on_text=lambda piece: self._on_text(turn, piece), on_end=on_end, after=self._contexts.history.last,
+            reply=reply,
         )  # fmt: skip
         self._run = run
         self._runs.append(run)
@@ -238,9 +318,11 @@ class Session:
             self._contexts.refresh(command.context, command.turn)
 
     def _close_answer(self, run: AnswerRun, message: Message) -> None:
-        """The answer is over: what of it was heard belongs to the history."""
+        """The answer is over: what of it was heard belongs to the history; of noise, not even the sound."""
         self._run = None
-        self._contexts.history.add(message)
+        if message.state is State.NOISE:
+            return self._contexts.history.drop(run.after)
+        self._contexts.history.add(message, ("answer", run.turn), after=run.after)
         forgotten = self._contexts.history.forget_oldest(self._prompt_tokens)
         if forgotten is not None:
             self._tell(ev.Tell("forgotten", run.turn, fields={"question": forgotten.text or "(spoken)"}))

@@ -35,6 +35,10 @@ class Views:
         """A still picture, for the next turn."""
         self._pictures.append(picture)
 
+    def remove_picture(self, picture: PIL.Image.Image) -> None:
+        """Forget a still picture, if no turn took it."""
+        self._pictures = [other for other in self._pictures if other is not picture]
+
     def take(self, now_s: float) -> tuple[Part, ...]:
         """The views of a turn that begins now: the pictures, or else the last seconds as a video."""
         pictures, self._pictures = self._pictures, []

@@ -19,7 +19,7 @@ from transformers.utils.generic import can_return_tuple
 
 from vita.errors import ConfigError, MediaError, PromptError
 from vita.models.audio_connector import AudioConnector
-from vita.models.audio_tower import AudioTower
+from vita.models.audio_tower import build_audio_tower
 from vita.models.configuration_vita import VitaConfig
 from vita.models.fusion import scatter_features, select_features
 from vita.models.loss import causal_loss, label_positions
@@ -37,7 +37,9 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
     main_input_name = "input_ids"
     input_modalities = ["text", "image", "audio"]  # noqa: RUF012
     supports_gradient_checkpointing = True
-    _no_split_modules = ["InternVLVisionLayer", "EncoderLayer"]  # noqa: RUF012
+    _no_split_modules = [  # noqa: RUF012
+        "InternVLVisionLayer", "SiglipEncoderLayer", "CLIPEncoderLayer", "EncoderLayer", "WhisperEncoderLayer",
+    ]  # fmt: skip
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -49,7 +51,7 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self._is_built = False
         self.vision_tower = VisionTower(config.vision_config, config.patch_size)
         self.vision_connector = build_vision_connector(config)
-        self.audio_tower = AudioTower(config.audio_config)
+        self.audio_tower = build_audio_tower(config.audio_config)
         self.audio_connector = AudioConnector(config.audio_config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.post_init()

@@ -23,9 +23,9 @@ from vita.chat.messages import PLACEHOLDER_OF, Audio, Image, Medium, Message, Vi
 from vita.chat.state import StateReader, spelling_ids
 from vita.chat.template import Template, Turn
 from vita.errors import CheckpointError, ConfigError, LimitError, PromptError
+from vita.models.audio_features import audio_features
 from vita.models.batching import EncodedMedium, pad_ids, pad_token_id, stack_media
 from vita.models.configuration_vita import VitaConfig
-from vita.models.filterbank import mel_features, num_frames
 from vita.models.tiling import crop_frame, normalise, num_tiles, tile_pixels
 
 PROCESSOR_FILE = "processor_config.json"
@@ -123,13 +123,14 @@ class VitaProcessor(ProcessorMixin):
 
     def audio_ids(self, num_samples: int) -> list[int]:
         """The ids that stand for a sound of that many samples at 16 kHz."""
-        return [self.config.audio_token_id] * self.config.audio_config.num_audio_tokens(num_frames(num_samples))
+        audio = self.config.audio_config
+        return [self.config.audio_token_id] * audio.num_audio_tokens(audio.num_frames(num_samples))
 
     def encode_medium(self, medium: Medium) -> EncodedMedium:
         """A medium as numbers: tiles of an image, frames of a video, mel features of a sound."""
         config, ids = self.config, self.feature_ids(medium)
         if isinstance(medium, Audio):
-            return EncodedMedium(ids=ids, audio_features=mel_features(medium.samples))
+            return EncodedMedium(ids=ids, audio_features=audio_features(medium.samples, config.audio_config))
         size, pad, mean, std = config.tile_size, config.pad_to_square, config.image_mean, config.image_std
         if isinstance(medium, Image):
             most, fewest = config.max_tiles, config.min_tiles

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -12,12 +12,17 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from vita import __version__
+from vita.clock import RealClock
+from vita.duplex.voice_activity import SileroVoiceActivity, VoiceActivity
 from vita.engine.protocol import Engine
 from vita.server.chat import Chat, check_model
 from vita.server.edge import Edge
 from vita.server.failures import ERRORS, add_error_handlers
 from vita.server.gate import Gate
 from vita.server.metrics import Metrics
+from vita.server.page import Page
+from vita.server.realtime.conversation import LiveParts
+from vita.server.realtime.route import Realtime
 from vita.server.replies import Desk
 from vita.server.settings import ServerSettings
 from vita.server.speaking import Speaker
@@ -47,12 +52,24 @@ class Health(BaseModel):
     version: str = __version__
 
 
-def create_app(engine: Engine, settings: ServerSettings | None = None) -> FastAPI:
-    """The server's ASGI application around `engine`."""
+def create_app(
+    engine: Engine,
+    settings: ServerSettings | None = None,
+    *,
+    make_activity: Callable[[], VoiceActivity] = SileroVoiceActivity,
+) -> FastAPI:
+    """The server's ASGI application around `engine`.
+
+    Args:
+        engine: holds the model.
+        settings: limits and secrets.
+        make_activity: makes what hears, for a realtime session, whether somebody speaks.
+    """
     settings = settings or ServerSettings()
     metrics = Metrics()
     desk = Desk(settings, metrics)
     speaker = Speaker(metrics, settings.max_sessions)
+    page = Page()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -64,8 +81,17 @@ def create_app(engine: Engine, settings: ServerSettings | None = None) -> FastAP
     add_error_handlers(app)
     app.include_router(Chat(engine, settings, desk, speaker).router())
     app.include_router(Speech(settings, speaker).router())
+    live = LiveParts(
+        engine=engine, settings=settings, metrics=metrics, speaker=speaker, make_activity=make_activity,
+        make_clock=RealClock,
+    )  # fmt: skip
+    realtime = Realtime(live)
+    app.include_router(realtime.router())
     app.include_router(_about(settings, metrics))
-    app.add_middleware(Edge, settings=settings, gate=Gate(settings.api_keys, settings.host_names), metrics=metrics)
+    app.include_router(page.router())
+    app.state.settings, app.state.drain = settings, realtime.drain
+    gate = Gate(settings.api_keys, settings.host_names, open_paths=page.paths)
+    app.add_middleware(Edge, settings=settings, gate=gate, metrics=metrics)
     return app
 
 

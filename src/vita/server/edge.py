@@ -24,7 +24,7 @@ from vita.server.settings import ServerSettings
 NOTES = "vita.notes"
 """Key of the scope under which a route leaves what the log line shall say: numbers and states, never content."""
 _logger = logging.getLogger("vita.server")
-_SECURITY_HEADERS = {
+_SECURITY_HEADERS = {  # of every reply that does not bring its own, as the page does
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -50,6 +50,9 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the application's start and end."""
+        if scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -67,6 +70,29 @@ class Edge:
         finally:
             self._num_open -= 1
             self._note(scope, exchange)
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A websocket: the same gate; its limits are its route's."""
+        started_s = time.perf_counter()
+        notes: dict[str, Any] = {}
+        scope[NOTES] = notes
+        request_id, status = f"req_{uuid.uuid4().hex}", 101
+        try:
+            self._gate.check(scope["path"], Headers(scope=scope), scope.get("subprotocols", ()))
+            await self._app(scope, receive, send)
+        except ApiError as refusal:
+            status = refusal.status
+            await _refuse(refusal, scope, receive, send)
+        except Exception:  # the edge of a connection: whatever it was, the others go on
+            status = 500
+            _logger.exception("connection failed", extra={"fields": {"request_id": request_id}})
+        route = getattr(scope.get("route"), "path", "other")
+        self._metrics.requests.labels(route, str(status)).inc()
+        fields = {
+            "request_id": request_id, "method": "WEBSOCKET", "route": route, "status": status,
+            "seconds": round(time.perf_counter() - started_s, 3), "client": (scope.get("client") or ("",))[0], **notes,
+        }  # fmt: skip
+        _logger.info("connection", extra={"fields": fields})
 
     async def _answer(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         try:
@@ -124,12 +150,24 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = self.request_id
             for name, value in _SECURITY_HEADERS.items():
-                headers[name] = value
+                headers.setdefault(name, value)
         try:
             with anyio.fail_after(self._timeout_s):
                 await self._send(message)
         except TimeoutError:
             raise ClientDisconnect from None
+
+
+async def _refuse(refusal: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer the opening of a websocket with an error, if it has not been accepted yet."""
+    await receive()
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008, "reason": str(refusal)[:100]})
+        return
+    reply = refusal.reply()
+    start = {"type": "websocket.http.response.start", "status": refusal.status, "headers": reply.raw_headers}
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": reply.body})
 
 
 async def _collect(receive: Receive, most: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from starlette.datastructures import Headers
 
@@ -17,6 +17,7 @@ from vita.server.failures import ApiError
 
 OPEN_PATHS = frozenset({"/health"})
 """Paths that need no key: they tell nothing."""
+_KEY_PROTOCOL = "openai-insecure-api-key."
 
 
 class Gate:
@@ -25,20 +26,29 @@ class Gate:
     Args:
         api_keys: any of them lets a client in; none: everybody whose `Host` is not somebody else's name.
         host_names: names that `Host` may hold while there is no key.
+        open_paths: further paths that need no key: the page's.
     """
 
-    def __init__(self, api_keys: Iterable[str], host_names: Iterable[str] = ()) -> None:
+    def __init__(self, api_keys: Iterable[str], host_names: Iterable[str] = (), open_paths: Iterable[str] = ()) -> None:
+        self._open_paths = OPEN_PATHS.union(open_paths)
         self._digests = [_digest(key) for key in api_keys]
         self._names = {"localhost", *(name.lower() for name in host_names)}
 
-    def check(self, path: str, headers: Headers) -> None:
-        """Raises ApiError for whoever may not come in."""
+    def check(self, path: str, headers: Headers, subprotocols: Sequence[str] = ()) -> None:
+        """Raises ApiError for whoever may not come in.
+
+        Args:
+            path: what is asked for.
+            headers: of the request.
+            subprotocols: of a websocket: pages cannot set headers and send their key among them, as OpenAI's do.
+        """
         host = headers.get("host", "")
         self._check_origin(headers.get("origin"), host)
         if not self._digests:
             self._check_host(host)
-        elif path not in OPEN_PATHS:
-            self._check_key(headers.get("authorization", ""))
+        elif path not in self._open_paths:
+            keys = [name.removeprefix(_KEY_PROTOCOL) for name in subprotocols if name.startswith(_KEY_PROTOCOL)]
+            self._check_key(headers.get("authorization", "") or (f"Bearer {keys[0]}" if keys else ""))
 
     def _check_key(self, authorization: str) -> None:
         scheme, _, key = authorization.partition(" ")

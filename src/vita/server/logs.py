@@ -26,10 +26,16 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+def _tells_nothing_private(record: logging.LogRecord) -> bool:
+    """Uvicorn's line on a websocket has its query string, in which there may be the id of a session."""
+    return "WebSocket" not in str(record.msg)
+
+
 def set_up_logs(stream: TextIO) -> None:
     """Send the server's log lines, and only those, to `stream`."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(_tells_nothing_private)
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False

@@ -27,6 +27,15 @@ class Metrics:
         self.writing = Histogram(
             "vita_reply_seconds", "a whole reply, reading included", buckets=_SECONDS, registry=registry
         )
+        self.sessions = Gauge("vita_sessions", "realtime sessions that are open", registry=registry)
+        self.session_ends = Counter(
+            "vita_session_ends", "realtime sessions by how they ended", ["ending"], registry=registry
+        )
+        self.interruptions = Counter("vita_interruptions", "answers cut off, by whom", ["by"], registry=registry)
+        self.first_audio = Histogram(
+            "vita_first_audio_seconds", "from the end of a spoken turn to the first sound of its answer",
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
         self.spoken = Counter("vita_spoken_seconds", "seconds of speech made", registry=registry)
 
     def note_reply(self, result: Result) -> None:

@@ -5,11 +5,13 @@ Called by `vita.cli.serve`.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import signal
 import socket
 import ssl
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -101,7 +103,9 @@ def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, banner:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=app.state.settings.max_event_bytes,
+        ws_per_message_deflate=False,
         backlog=_BACKLOG,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=endpoint.drain_s,
@@ -113,7 +117,31 @@ def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, banner:
         signal.signal(number, _leave)  # Uvicorn takes them while it runs and raises them again when it has ended
     listening.listen(_BACKLOG)  # who comes right after the banner waits for Uvicorn instead of being turned away
     print(banner.format(url=address_of(endpoint, listening)), flush=True)
-    uvicorn.Server(config).run(sockets=[listening])
+    DrainingServer(config, app.state.drain, endpoint.drain_s).run(sockets=[listening])
+
+
+class DrainingServer(uvicorn.Server):
+    """Lets the answers of realtime sessions end before Uvicorn closes their connections.
+
+    Args:
+        config: Uvicorn's.
+        drain: ends the sessions, within so many seconds.
+        drain_s: how many.
+    """
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[float], Awaitable[None]], drain_s: float) -> None:
+        super().__init__(config)
+        self._drain, self._drain_s = drain, drain_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn.Server. A second signal ends it at once."""
+        for server in self.servers:
+            server.close()
+        draining = asyncio.ensure_future(self._drain(self._drain_s))
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait([draining], timeout=0.1)
+        draining.cancel()
+        await super().shutdown(sockets)
 
 
 def _leave(number: int, frame: object) -> NoReturn:

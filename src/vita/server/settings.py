@@ -10,7 +10,9 @@ from vita.media import FetchPolicy, MediaLimits
 _MIB = 1024**2
 _POSITIVE = (
     "max_sessions", "max_body_bytes", "body_timeout_s", "send_timeout_s", "max_wait_s", "max_open_requests",
-    "max_media", "max_pixels_together", "max_tokens", "default_tokens", "max_speech_characters",
+    "max_sessions_per_client", "max_session_s", "max_session_wait_s", "max_silence_s", "resume_s", "max_event_bytes",
+    "max_unread_bytes", "max_events_per_s", "max_bytes_per_s", "max_media", "max_pixels_together", "max_tokens",
+    "default_tokens", "max_speech_characters",
 )  # fmt: skip
 
 
@@ -37,7 +39,15 @@ class ServerSettings:
     model_name: what clients call the model.
     api_keys: any of them lets a client in; none: everybody is let in.
     host_names: names that a `Host` header may hold while there is no key, besides addresses and localhost.
-    max_sessions: replies that are written at once.
+    max_sessions: replies that are written at once; and realtime sessions that are open at once.
+    max_sessions_per_client: realtime sessions of one address.
+    max_session_s: how long a realtime session may last.
+    max_session_wait_s: how long a realtime client may wait for a place.
+    max_silence_s: how long its client may send nothing.
+    resume_s: how long a session is kept whose connection was lost.
+    max_event_bytes: bytes of one event from a client.
+    max_unread_bytes: bytes of events that a client may leave unread.
+    max_events_per_s, max_bytes_per_s: what is read in a second, on average, of what a realtime client sends.
     max_waiting: requests that may wait for their turn; one more is refused with 429.
     max_wait_s: how long one may wait.
     max_body_bytes: bytes of a request.
@@ -57,6 +67,15 @@ class ServerSettings:
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     host_names: tuple[str, ...] = ()
     max_sessions: int = 4
+    max_sessions_per_client: int = 4
+    max_session_s: float = 3600.0
+    max_session_wait_s: float = 5.0
+    max_silence_s: float = 120.0
+    resume_s: float = 60.0
+    max_event_bytes: int = 16 * _MIB
+    max_unread_bytes: int = 2 * _MIB
+    max_events_per_s: float = 200.0
+    max_bytes_per_s: float = 4.0 * _MIB
     max_waiting: int = 16
     max_wait_s: float = 60.0
     max_body_bytes: int = 32 * _MIB

@@ -37,8 +37,8 @@ MIXTURE = {
     "side_talk": 0.15,
     "own_voice": 0.02,
     "babble": 0.015,
-    "backchannel": 0.01,
-    "salad": 0.12,
+    "backchannel": 0.02,
+    "salad": 0.11,
     "sound": 0.04,
 }
 

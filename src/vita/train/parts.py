@@ -12,7 +12,7 @@ from torch import nn
 
 from vita.models.modeling_vita import VitaForConditionalGeneration
 from vita.train.lora import add_adapters
-from vita.train.tuning_recipe import LORA, PARTS, TuningStage
+from vita.train.tuning_stage import LORA, PARTS, TuningStage
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ def train_mode(model: VitaForConditionalGeneration, stage: TuningStage) -> None:
             module.eval()
 
 
-def part_sizes(model: VitaForConditionalGeneration) -> list[PartSize]:
-    """Every part, in order, adapters counted apart."""
+def part_sizes(model: nn.Module) -> list[PartSize]:
+    """Every part that the model has, in order, adapters counted apart."""
     sizes = []
-    for name in PARTS:
+    for name in (part for part in PARTS if hasattr(model, part)):
         own = dict(getattr(model, name).named_parameters())
         adapters = [value for key, value in own.items() if ".lora_" in key]
         weights = [value for key, value in own.items() if ".lora_" not in key]

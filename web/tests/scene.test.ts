@@ -1,0 +1,87 @@
+import { describe, expect, test } from "vitest";
+import type { ServerEvent } from "../src/live/protocol";
+import { EMPTY, heardAndCut, phaseOf, reduce, type Scene } from "../src/live/scene";
+
+const SECOND = "A".repeat(64_000); // base64 of one second of pcm16 at 24 kHz
+
+function play(events: [ServerEvent, number?][], scene: Scene = EMPTY): Scene {
+  return events.reduce((before, [event, sentMs]) => reduce(before, event, sentMs ?? 0), scene);
+}
+
+const QUESTION: [ServerEvent, number?][] = [
+  [{ type: "input_audio_buffer.speech_started", item_id: "q", audio_start_ms: 500 }],
+  [{ type: "input_audio_buffer.speech_stopped", item_id: "q", audio_end_ms: 2000 }],
+  [added("q", "spoken_query"), 2300],
+  [{ type: "response.created", response: { id: "r" } }],
+];
+const ANSWER: [ServerEvent, number?][] = [
+  [{ type: "response.output_item.added", item: { id: "a", role: "assistant", content: [] } }],
+  [{ type: "vita.output_text.delta", item_id: "a", delta: "one two three" }],
+  [{ type: "response.output_audio.delta", item_id: "a", delta: SECOND }, 2400],
+  [{ type: "response.output_audio_transcript.delta", item_id: "a", delta: "one " }],
+  [{ type: "response.output_audio.delta", item_id: "a", delta: SECOND }],
+  [{ type: "response.output_audio_transcript.delta", item_id: "a", delta: "two " }],
+];
+
+function added(id: string, state: "spoken_query" | "noise"): ServerEvent {
+  const content = [{ type: "input_audio", transcript: null }];
+  return { type: "conversation.item.added", item: { id, role: "user", content, vita: { state } } };
+}
+
+describe("the state of a live conversation", () => {
+  test("goes from listening to hearing, thinking and speaking", () => {
+    const phases = [...QUESTION, ...ANSWER].map((_, count, all) => phaseOf(play(all.slice(0, count + 1))));
+    expect(phases).toEqual([
+      "hearing", "thinking", "thinking", "thinking", "thinking", "thinking", "speaking", "speaking", "speaking", "speaking",
+    ]); // prettier-ignore
+    expect(phaseOf(EMPTY)).toBe("listening");
+  });
+
+  test("shows noise as ignored, with the place of its sound", () => {
+    const scene = play([...QUESTION.slice(0, 2), [added("q", "noise"), 2400]]);
+    expect(phaseOf(scene)).toBe("ignored");
+    expect(scene.lines).toMatchObject([{ id: "q", kind: "noise", from: 500, to: 2000 }]);
+  });
+
+  test("keeps answering while somebody else talks", () => {
+    const talk: [ServerEvent, number?][] = [
+      [{ type: "vita.speech_started", item_id: "n" }, 5000],
+      [added("n", "noise"), 6500],
+    ];
+    const scene = play([...QUESTION, ...ANSWER, ...talk]);
+    expect(phaseOf(scene)).toBe("speaking");
+    expect(scene.lines.at(-1)).toMatchObject({ kind: "noise", from: 4200, to: 6500 });
+  });
+
+  test("tells two turns apart that overlap", () => {
+    const events: [ServerEvent, number?][] = [
+      [{ type: "vita.speech_started", item_id: "n" }, 2000],
+      [{ type: "input_audio_buffer.speech_started", item_id: "q", audio_start_ms: 4000 }],
+      [added("n", "noise"), 4200],
+    ];
+    const scene = play(events);
+    expect(phaseOf(scene)).toBe("hearing");
+    expect(scene.lines).toMatchObject([{ id: "n", from: 1200, to: 4200 }]);
+  });
+
+  test("measures from the end of the question to the first sound", () => {
+    expect(play([...QUESTION, ...ANSWER]).lines.at(-1)?.latencyMs).toBe(400);
+  });
+
+  test("knows no line for frames of the camera, nor a second one for what it has sent itself", () => {
+    const frame = { id: "f", role: "user" as const, content: [{ type: "input_image" }] };
+    const scene = play([...QUESTION, [{ type: "conversation.item.added", item: frame }], QUESTION[2]!]);
+    expect(scene.lines.map(({ id }) => id)).toEqual(["q"]);
+  });
+});
+
+describe("an answer", () => {
+  test("shows its words as they are spoken", () => {
+    expect(heardAndCut(play([...QUESTION, ...ANSWER]).lines.at(-1)!)).toEqual({ heard: "one two ", cut: "" });
+  });
+
+  test("that is interrupted is cut behind what was heard", () => {
+    const cut = play([...QUESTION, ...ANSWER, [{ type: "conversation.item.truncated", item_id: "a", audio_end_ms: 1200 }]]);
+    expect(heardAndCut(cut.lines.at(-1)!)).toEqual({ heard: "one ", cut: "two three" });
+  });
+});
