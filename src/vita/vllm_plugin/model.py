@@ -77,6 +77,18 @@ class VitaForConditionalGeneration(nn.Module, SupportsMultiModal, SupportsPP, Su
         """Which modules are what, for LoRA."""
         return MultiModelKeys.from_string_field("language_model", connector=list(CONNECTORS), tower_model=list(TOWERS))
 
+    def embed_input_ids(
+        self,
+        input_ids: Tensor,
+        multimodal_embeddings: Any = None,
+        *,
+        is_multimodal: Tensor | None = None,
+    ) -> Tensor:
+        """Ids [T] and the features among them -> embeddings [T, H]; ids outside the vocabulary are not looked up."""
+        if self._has_oov_mm_tokens:
+            input_ids = input_ids.masked_fill(input_ids >= self.config.text_config.vocab_size, 0)
+        return super().embed_input_ids(input_ids, multimodal_embeddings, is_multimodal=is_multimodal)
+
     @torch.inference_mode()
     def embed_multimodal(self, **kwargs: Any) -> list[Tensor]:
         """Processed media of one modality -> the features [T, H] of each, in order."""

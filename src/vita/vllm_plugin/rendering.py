@@ -54,6 +54,12 @@ class VitaRenderer(HfRenderer):
         conversation, data, uuids = await parse_chat_messages_async(messages, self.model_config, **_parsing(params))
         return conversation, _prompt(await self._prompt_ids_async(conversation, params), data, uuids)
 
+    def validate_token_ids(self, token_ids: Sequence[int], *, parameter: str | None = None) -> None:
+        """Refuses ids outside the vocabulary, apart from those that stand for media."""
+        config = self._processor.config
+        placeholders = {config.image_token_id, config.audio_token_id}
+        super().validate_token_ids([token for token in token_ids if token not in placeholders], parameter=parameter)
+
     def _prompt_ids(self, conversation: list[Any], params: ChatParams) -> list[int]:
         answering = params.chat_template_kwargs.get("add_generation_prompt", True)
         try:
