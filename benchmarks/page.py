@@ -97,8 +97,9 @@ FIRST = [
     *spoken("a1", "eight", "eight"),
     {"type": "response.done", "response": {"status": "completed"}},
 ]
+# Numbers are pauses, in milliseconds.
 STORY = "There was a little red boat on a lake. Every day it saw the big ships go to the sea."
-LIVE: dict[str, list[dict[str, Any]]] = {
+LIVE: dict[str, list[dict[str, Any] | int]] = {
     "listening": [],
     "hearing": [*FIRST, {"type": "input_audio_buffer.speech_started", "audio_start_ms": 1500, "item_id": "q2"}],
     "thinking": [*FIRST, *turn("q2", 1500, 2400, "spoken_query")],
@@ -106,9 +107,11 @@ LIVE: dict[str, list[dict[str, Any]]] = {
     "ignored": [*FIRST, *turn("n1", 1500, 2700, "noise")],
     "interrupted": [
         *FIRST,
+        1200,
         *turn("n1", 1500, 2700, "noise"),
         *turn("q2", 3000, 3900, "spoken_query"),
         *spoken("a2", STORY, "There was a little red boat"),
+        4300,
         {"type": "response.done", "response": {"status": "cancelled"}},
         {"type": "conversation.item.truncated", "item_id": "a2", "audio_end_ms": 4100},
         *turn("q3", 5000, 6100, "spoken_query"),
@@ -128,14 +131,17 @@ def live(name: str) -> Callable[[Page], None]:
     """The live view in a state."""
 
     def show(page: Page) -> None:
-        def connect(route: WebSocketRoute) -> None:
-            for event in ({"type": "session.created", "session": {"id": "s"}}, *LIVE[name]):
-                route.send(json.dumps(event))
-
-        page.route_web_socket("**/v1/realtime*", connect)
+        connections: list[WebSocketRoute] = []
+        page.route_web_socket("**/v1/realtime*", connections.append)
         page.goto(page.url.split("#")[0] + "#live")
         page.locator(".start:not([disabled])").click()
-        page.locator(".end").wait_for()
+        while not connections:
+            page.wait_for_timeout(50)
+        for event in ({"type": "session.created", "session": {"id": "s"}}, *LIVE[name]):
+            if isinstance(event, int):
+                page.wait_for_timeout(event)
+            else:
+                connections[0].send(json.dumps(event))
         if name in ("thinking", "interrupted"):
             page.locator(".details summary").click()
         page.wait_for_timeout(300)

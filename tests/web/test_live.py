@@ -56,7 +56,7 @@ def test_a_conversation_with_noise_and_an_interruption(server: Server, open_page
     assert late == []
     reports = page.evaluate("window.sent.filter(({type}) => type.includes('played') || type.includes('truncate'))")
     assert {report["type"] for report in reports} >= {"vita.output_audio_buffer.played"}
-    page.get_by_role("button", name="End").click()
+    page.get_by_role("button", name="End", exact=True).click()
     page.get_by_role("button", name="Start talking").wait_for()
 
 

@@ -17,8 +17,16 @@ export function ChatView({ chat }: { chat: Chat }) {
   const { turns } = conversation;
   useEffect(() => {
     const element = scroller.current;
-    if (element && atEnd.current) element.scrollTop = element.scrollHeight;
+    if (element && atEnd.current) element.scrollTop = turns.length ? element.scrollHeight : 0;
   }, [turns]);
+  useEffect(() => {
+    const element = scroller.current!;
+    const observer = new ResizeObserver(() => {
+      if (atEnd.current && element.querySelector(".turns")) element.scrollTop = element.scrollHeight;
+    });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
   const watch = () => {
     const element = scroller.current!;
     atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < 80;

@@ -205,7 +205,8 @@ export class Live extends Store<LiveState> {
     if (event.type === "response.output_audio.delta") this.player?.add(event.item_id, event.delta);
     if (event.type === "response.output_audio.done") this.player?.last(event.item_id);
     const isCut = event.type === "response.done" && event.response.status === "cancelled";
-    if (isCut || (event.type === "input_audio_buffer.speech_started" && this.state.scene.speaking)) this.silence();
+    const isInterrupted = event.type === "input_audio_buffer.speech_started" && this.state.scene.responding;
+    if (isCut || isInterrupted) this.silence(); // what is left of a complete answer is played to its end
     this.setScene(reduce(this.state.scene, event, this.tape.sentMs));
     if (event.type === "conversation.item.added") this.keepClip(event.item.id);
     if (event.type === "response.done") {
