@@ -92,10 +92,11 @@ def spoken(name: str, written: str, said: str) -> list[dict[str, Any]]:
     return events
 
 
-FIRST = [
+FIRST: list[dict[str, Any] | int] = [
     *turn("q1", 0, 900, "spoken_query"),
     *spoken("a1", "eight", "eight"),
     {"type": "response.done", "response": {"status": "completed"}},
+    1200,
 ]
 # Numbers are pauses, in milliseconds.
 STORY = "There was a little red boat on a lake. Every day it saw the big ships go to the sea."
@@ -107,7 +108,6 @@ LIVE: dict[str, list[dict[str, Any] | int]] = {
     "ignored": [*FIRST, *turn("n1", 1500, 2700, "noise")],
     "interrupted": [
         *FIRST,
-        1200,
         *turn("n1", 1500, 2700, "noise"),
         *turn("q2", 3000, 3900, "spoken_query"),
         *spoken("a2", STORY, "There was a little red boat"),
@@ -132,7 +132,7 @@ def live(name: str) -> Callable[[Page], None]:
 
     def show(page: Page) -> None:
         connections: list[WebSocketRoute] = []
-        page.route_web_socket("**/v1/realtime*", connections.append)
+        page.route_web_socket("**/v1/realtime*", lambda route: connections.append(route))
         page.goto(page.url.split("#")[0] + "#live")
         page.locator(".start:not([disabled])").click()
         while not connections:
@@ -142,7 +142,7 @@ def live(name: str) -> Callable[[Page], None]:
                 page.wait_for_timeout(event)
             else:
                 connections[0].send(json.dumps(event))
-        if name in ("thinking", "interrupted"):
+        if name == "thinking":
             page.locator(".details summary").click()
         page.wait_for_timeout(300)
 
