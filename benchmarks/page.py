@@ -95,6 +95,7 @@ def spoken(name: str, written: str, said: str) -> list[dict[str, Any]]:
 FIRST: list[dict[str, Any] | int] = [
     *turn("q1", 0, 900, "spoken_query"),
     *spoken("a1", "eight", "eight"),
+    {"type": "response.output_audio.done", "item_id": "a1"},
     {"type": "response.done", "response": {"status": "completed"}},
     1200,
 ]

@@ -14,8 +14,10 @@ export function useEnd(place: RefObject<HTMLElement | null>, content: { length: 
   };
   useEffect(follow, [content]);
   useEffect(() => {
+    const element = place.current!;
     const observer = new ResizeObserver(follow);
-    observer.observe(place.current!);
+    observer.observe(element);
+    for (const event of ["load", "loadedmetadata"]) element.addEventListener(event, follow, true); // of media in it
     return () => observer.disconnect();
   }, []);
   return () => {
