@@ -1,6 +1,8 @@
 ## make demo    the main job on bundled examples, on a fresh machine
 ## make test    the tests
+## make train   all stages of a miniature recipe, about a minute
 ## make check   format, lint, types and tests, as in CI
+## make test-vllm VLLM_PYTHON=path/to/python    the tests on vLLM, in an environment that has it
 ## make web     the page that vita serve shows, built again from web/ (needs Node 20 or newer)
 ## Another Python: make demo PYTHON=python3.12
 
@@ -8,7 +10,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check lint web examples clean
+.PHONY: help demo test test-vllm train check lint web examples clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -18,6 +20,14 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest
+
+train: $(VENV)/.installed-dev
+	@rm -rf out/mini
+	@$(BIN)/vita train recipes/mini.yaml --out out/mini
+
+test-vllm:
+	@$(VLLM_PYTHON) -c 'import vllm' || { echo "name a Python that has vLLM: make test-vllm VLLM_PYTHON=..."; exit 1; }
+	@$(VLLM_PYTHON) -m pytest tests/vllm_plugin tests/engine/test_vllm.py -m 'slow or not slow'
 
 check: lint
 	@$(BIN)/python -m pytest

@@ -196,6 +196,52 @@ def load(model: str = "pocket", device: str = "auto", dtype: str = "auto") -> As
     return Assistant(engine, load_ms=load_ms, batch_size=8 if engine.model.device.type == "cpu" else 32)
 
 
+def load_vllm(
+    model: str = "pocket",
+    url: str | None = None,
+    *,
+    dtype: str = "auto",
+    options: Sequence[str] = (),
+    api_key: str | None = None,
+) -> Assistant:
+    """A model that vLLM runs: on a server that is there, or on one that is started here and ends with this process.
+
+    Args:
+        model: as in `load`; its tokenizer and audio tower are used here.
+        url: of a server that serves the same model with --enable-mm-embeds; None starts one.
+        dtype: for a server that is started; "auto" is float32 on a machine without CUDA.
+        options: more of `vllm serve`'s options, for a server that is started.
+        api_key: if the server at `url` asks for one.
+
+    Raises DependencyError for a server that cannot be reached or started, CheckpointError as `load` does.
+    """
+    started_s = time.perf_counter()
+    import atexit
+
+    import torch
+
+    from vita.checkpoints.audio_parts import load_audio_parts
+    from vita.checkpoints.loading import find_model
+    from vita.engine.vllm import VllmEngine
+    from vita.engine.vllm_client import VllmServer
+    from vita.engine.vllm_messages import SoundEncoder
+    from vita.engine.vllm_process import VllmProcess
+    from vita.models.processing_vita import VitaProcessor
+
+    folder = find_model(model)
+    processor, encoder = VitaProcessor.from_pretrained(folder), SoundEncoder(*load_audio_parts(folder))
+    if url is None:
+        if dtype == "auto" and not torch.cuda.is_available():
+            dtype = "float32"
+        process = VllmProcess(folder, dtype=dtype, options=options)
+        atexit.register(process.close)
+        process.wait_until_ready()
+        url = process.url
+    engine = VllmEngine(VllmServer(url, api_key=api_key), processor, encoder)
+    engine.warm_up()
+    return Assistant(engine, load_ms=1000 * (time.perf_counter() - started_s), batch_size=32)
+
+
 def _listed(image: ImageSource | Sequence[ImageSource] | None) -> list[ImageSource]:
     if image is None:
         return []

@@ -1,4 +1,4 @@
-"""A tiny checkpoint in the reference's layout, made from a random model of ours by the inverse of the table."""
+"""Tiny checkpoints in the reference's layouts, VITA-1.0's and 1.5's, from random models by the table's inverse."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _VISION_LAYER = ("attn.qkv.weight", "attn.qkv.bias", "attn.proj.weight", "attn.p
 _PAIRS = ("weight", "bias")
 
 
-def reference_names(num_layers: int = 2, num_experts: int = 4) -> list[str]:
-    """All tensors of a tiny VITA-1.0 checkpoint: pre-norm layers, subsampling connector of one convolution."""
+def reference_names(text: str = "mixtral", num_layers: int = 2, num_experts: int = 4) -> list[str]:
+    """All tensors of a tiny checkpoint: pre-norm layers, subsampling connector of one convolution."""
     names = ["model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"]
     names += [f"model.mm_projector.{index}.{kind}" for index in (0, 2) for kind in _PAIRS]
     embeddings = ("class_embedding", "position_embedding", "patch_embedding.weight", "patch_embedding.bias")
@@ -37,9 +37,13 @@ def reference_names(num_layers: int = 2, num_experts: int = 4) -> list[str]:
         language, vision = f"model.layers.{layer}.", f"{VISION_PREFIX}encoder.layers.{layer}."
         names += [f"{language}self_attn.{letter}_proj.weight" for letter in "qkvo"]
         names += [f"{language}{norm}_layernorm.weight" for norm in ("input", "post_attention")]
-        names += [f"{language}block_sparse_moe.gate.weight"]
-        experts = [f"{language}block_sparse_moe.experts.{expert}" for expert in range(num_experts)]
-        names += [f"{expert}.{matrix}.weight" for expert in experts for matrix in ("w1", "w2", "w3")]
+        if text == "mixtral":
+            names += [f"{language}block_sparse_moe.gate.weight"]
+            experts = [f"{language}block_sparse_moe.experts.{expert}" for expert in range(num_experts)]
+            names += [f"{expert}.{matrix}.weight" for expert in experts for matrix in ("w1", "w2", "w3")]
+        else:
+            names += [f"{language}self_attn.{letter}_proj.bias" for letter in "qkv"]
+            names += [f"{language}mlp.{kind}_proj.weight" for kind in ("gate", "up", "down")]
         names += [f"{vision}{name}" for name in _VISION_LAYER]
         names += [f"{vision}{part}.{kind}" for part in ("mlp.fc1", "mlp.fc2", "norm1", "norm2") for kind in _PAIRS]
         audio = f"{encoder}enc.1.encoders.{layer}."
@@ -62,7 +66,8 @@ class ReferenceLike:
         tensors = {name: tensor for name, tensor in self.tensors.items() if not name.startswith(leave_out or ("-",))}
         for part in (VISION_FOLDER, AUDIO_FOLDER):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        _write_json(folder / "config.json", {**_TEXT, **config})
+        text = _TEXT if self.model.config.text_config.model_type == "mixtral" else _TEXT_1_5
+        _write_json(folder / "config.json", {**text, **config})
         _write_json(folder / VISION_FOLDER / "config.json", _VISION)
         pixels = {"crop_size": 56, "image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4]}
         _write_json(folder / VISION_FOLDER / "preprocessor_config.json", pixels)
@@ -86,15 +91,17 @@ def write_shards(folder: Path, tensors: Tensors, num_shards: int = 1) -> None:
     _write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
 
 
-def make() -> ReferenceLike:
-    """A random model, and the same tensors under the reference's names."""
+def make(text: str = "mixtral", **options: Any) -> ReferenceLike:
+    """A random model around VITA-1.0's language model or 1.5's, "qwen2"; its tensors under the reference's names."""
     torch.manual_seed(0)
-    model = VitaForConditionalGeneration(tiny_config("mixtral", audio_config=_AUDIO_SIZES)).eval()
+    if text == "qwen2":
+        options = {"text_config": {**_QWEN_SIZES, "vocab_size": 300}, **options}
+    model = VitaForConditionalGeneration(tiny_config(text, audio_config=_AUDIO_SIZES, **options)).eval()
     with torch.no_grad():
         for tensor in model.state_dict().values():
             tensor.copy_(torch.randn_like(tensor) * 0.2)
     state, table = model.state_dict(), Table(model.config)
-    tensors = {name: step.pick(state) for name, step in table.steps(reference_names()).items()}
+    tensors = {name: step.pick(state) for name, step in table.steps(reference_names(text)).items()}
     return ReferenceLike(model, tensors)
 
 
@@ -124,6 +131,54 @@ _TEXT = {
     "use_mm_proj": True,
     "tokenizer_model_max_length": 300,
     "image_aspect_ratio": "square",
+}
+_QWEN_SIZES = {
+    "model_type": "qwen2",
+    "vocab_size": 300,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rope_theta": 1000000.0,
+    "rms_norm_eps": 1e-06,
+    "tie_word_embeddings": False,
+}
+_TEXT_1_5 = {
+    **_QWEN_SIZES,
+    "model_type": "vita-Qwen2",
+    "architectures": ["VITAQwen2ForCausalLM"],
+    "attention_dropout": 0.0,
+    "audio_prompt_finetune": False,
+    "audio_prompt_num": None,
+    "audio_state_predictor_tuning": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "freeze_audio_encoder": True,
+    "freeze_audio_encoder_adapter": False,
+    "freeze_mm_mlp_adapter": False,
+    "hidden_act": "silu",
+    "image_aspect_ratio": "square",
+    "initializer_range": 0.02,
+    "max_position_embeddings": 2048,
+    "max_window_layers": 2,
+    "mm_audio_encoder": f"HUB-OWNER/{AUDIO_FOLDER}",
+    "mm_hidden_size": 64,
+    "mm_projector_lr": None,
+    "mm_projector_type": "mlp2x_gelu",
+    "mm_vision_tower": f"/somewhere/else/{VISION_FOLDER}",
+    "sliding_window": None,
+    "tokenizer_model_max_length": 300,
+    "tokenizer_padding_side": "right",
+    "torch_dtype": "float16",
+    "transformers_version": "4.44.2",
+    "tune_audio_mlp_adapter": False,
+    "tune_mm_mlp_adapter": False,
+    "unfreeze_vision_tower": False,
+    "use_cache": False,
+    "use_mm_proj": True,
+    "use_s2": False,
+    "use_sliding_window": False,
 }
 _VISION = {
     "model_type": "intern_vit_6b",

@@ -246,7 +246,7 @@ def rename_to_pickle(folder: Path) -> None:
         (spoil("config.json", "{"), "cannot be read"),
         (spoil("config.json", "[]"), "no JSON object"),
         (spoil("config.json", '{"model_type": "vita"}'), "needs no conversion; load it as it is"),
-        (spoil("config.json", '{"model_type": "llama"}'), "got model_type llama, expected vita-mixtral"),
+        (spoil("config.json", '{"model_type": "llama"}'), "got model_type llama, expected vita-mixtral or vita-Qwen2"),
         (spoil("config.json", '{"model_type": "vita-mixtral"}'), "has no mm_vision_tower"),
         (spoil(f"{VISION_FOLDER}/config.json", None), "cannot be read"),
         (spoil(f"{AUDIO_FOLDER}/train.yaml", None), "train.yaml cannot be read"),

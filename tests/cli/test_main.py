@@ -146,8 +146,10 @@ def test_convert_and_train_get_their_arguments(monkeypatch: pytest.MonkeyPatch) 
     assert main(["convert", "a", "b", "--prompts", "p.json"]) == 0
     assert main(["train", "r.yaml", "--stage", "s", "--resume", "--set", "a.b=1e-3", "--set", "c=[1, x]"]) == 0
     overrides = {"a.b": 1e-3, "c": [1, "x"]}
+    convert_options = calls[0][1]
+    assert convert_options.pop("progress") is not None
     assert calls == [
-        (("a", "b"), {"prompts": "p.json"}),
+        (("a", "b"), {"base": None, "prompts": "p.json"}),
         (("r.yaml",), {"stage": "s", "overrides": overrides, "resume": True, "out": None}),
     ]
 

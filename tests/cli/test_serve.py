@@ -53,11 +53,35 @@ def test_an_open_server_without_a_key_is_warned_of(
     assert capsys.readouterr().err == ""
 
 
+def test_the_engine_is_vllm(started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    import vita.api
+
+    asked: list[Any] = []
+
+    def load_vllm(*arguments: Any, **options: Any) -> vita.api.Assistant:
+        asked.append((arguments, options))
+        return vita.api.Assistant(ScriptedEngine([]))
+
+    monkeypatch.setattr(vita.api, "load_vllm", load_vllm)
+    monkeypatch.setenv("VLLM_API_KEY", "a-key")
+    assert main(["serve", "--port", "0", "--engine", "vllm", "--vllm-url", "http://there"]) == 0
+    assert main(["serve", "--port", "0", "--engine", "vllm", "--vllm-option=--seed=1", "--dtype", "bfloat16"]) == 0
+    assert asked == [
+        (("pocket", "http://there"), {"dtype": "auto", "options": [], "api_key": "a-key"}),
+        (("pocket", None), {"dtype": "bfloat16", "options": ["--seed=1"], "api_key": "a-key"}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (["--tls", "yes"], "--tls is not understood (got yes, expected self-signed, or CERT,KEY)"),
         (["--max-sessions", "0"], "max_sessions of the server is not usable (got 0, expected above 0)"),
+        (["--vllm-url", "http://x"], "--vllm-url and --vllm-option belong to --engine vllm; add --engine vllm"),
+        (
+            ["--engine", "vllm", "--vllm-url", "http://x", "--vllm-option=--seed=1"],
+            "--vllm-option is for a server that is started here; leave out --vllm-url",
+        ),
         (["--api-key", "short"], "an API key is not usable (expected at least 8 ASCII characters without blanks)"),
     ],
 )

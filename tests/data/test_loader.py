@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.data.media_set import sources_of, write_media_set
 from vita.data.collate import Sample, collate, collate_packs
-from vita.data.loader import Batches, ResumableLoader, SampleLength
+from vita.data.loader import Batches, ReplyEncoder, ResumableLoader, SampleLength
 from vita.data.loading import build_sample, load_media
 from vita.data.mixture import Draw, Mixture
 from vita.data.packing import packs
@@ -123,11 +123,11 @@ def test_the_loader_goes_on_with_the_same_batches(mixture: Mixture, kind: str, t
     if kind == "packed":
         length = SampleLength(mixture, processor)
         plan = PackedPlan(mixture=mixture, length_of=length, budget=1200, rows=1, window=12)
-    whole = list(itertools.islice(ResumableLoader(plan, processor), 7))
-    with_workers = ResumableLoader(plan, processor, workers=2)
+    whole = list(itertools.islice(ResumableLoader(plan, ReplyEncoder.of(plan, processor)), 7))
+    with_workers = ResumableLoader(plan, ReplyEncoder.of(plan, processor), workers=2)
     batches = list(itertools.islice(with_workers, 3))
     saved = json.loads(json.dumps(with_workers.state_dict()))
-    resumed = ResumableLoader(plan, processor)
+    resumed = ResumableLoader(plan, ReplyEncoder.of(plan, processor))
     resumed.load_state_dict(saved)
     batches += itertools.islice(resumed, 4)
     assert [batch.samples for batch in batches] == [batch.samples for batch in whole]
@@ -140,11 +140,11 @@ def test_a_sample_that_cannot_be_read(path: Path, tmp_path: Path, tiny_model: tu
     (tmp_path / "data.jsonl").write_bytes(path.read_bytes())  # without its media
     plan = PaddedPlan(mixture=Mixture(sources_of(tmp_path / "data.jsonl")), batch_size=4)
     with pytest.raises(DataError, match=r"data.jsonl line \d+.*vita data check"):
-        next(iter(Batches(plan, tiny_model[1])))
+        next(iter(Batches(plan, ReplyEncoder.of(plan, tiny_model[1]))))
     with pytest.raises(DataError, match=r"^data\.jsonl line") as raised:
-        next(iter(ResumableLoader(plan, tiny_model[1], workers=1)))
+        next(iter(ResumableLoader(plan, ReplyEncoder.of(plan, tiny_model[1]), workers=1)))
     assert "Traceback" not in str(raised.value)
-    batch = next(iter(Batches(plan, tiny_model[1], leave_out=True)))
+    batch = next(iter(Batches(plan, ReplyEncoder.of(plan, tiny_model[1]), leave_out=True)))
     assert len(batch.samples) + len(batch.left_out) == 4
     assert all("does not exist" in line for line in batch.left_out)
 

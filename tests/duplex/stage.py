@@ -23,6 +23,9 @@ from vita.tokens import State
 RATE_HZ = 16_000
 QUESTION, SIDE_TALK, NOISE = 0.5, 0.25, 0.0005
 """Amplitudes: a question to the model, talk to somebody else, and sound that is no speech at all."""
+SAID = {0.4: "stop", 0.6: "uh huh"}
+"""What is said at these amplitudes; the model takes the first for noise, the second for a question."""
+STOP, MURMUR = SAID
 FIXED = LiveOptions(stop=FixedSilence(silence_ms=500), sample_rate_hz=RATE_HZ)
 Step = tuple[float, Callable[[Session], None]]
 STORY = (*(f"word{n} " for n in range(9)), "end.")
@@ -65,6 +68,11 @@ def hears(samples: np.ndarray) -> Mapping[State, float]:
     if len(samples) < RATE_HZ // 2:
         return {State.SPOKEN_QUERY: 0.5, State.NOISE: 0.5}
     return {State.SPOKEN_QUERY: 1.0} if kind_of(samples) >= QUESTION else {State.NOISE: 1.0}
+
+
+def says(samples: np.ndarray) -> str:
+    """The words of a sound: only some are known."""
+    return next((text for level, text in SAID.items() if abs(kind_of(samples) - level) < 1e-6), "whatever else")
 
 
 def script(messages: tuple[Message, ...]) -> Line:
@@ -122,7 +130,7 @@ def perform(
     for start_s, end_s, amplitude in speech:
         part = sound[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)]
         part[:] = np.maximum(part, amplitude)
-    engine = engine or ScriptedEngine(script, hears)
+    engine = engine or ScriptedEngine(script, hears, says)
     events: list[LiveEvent] = []
     recorder = Recorder()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ from vita import evaluate
 from vita.api import Answer, Question
 from vita.chat.messages import Audio, Image, Text, Video
 from vita.engine.protocol import Usage
-from vita.errors import ConfigError
 from vita.evaluate import pocket
-from vita.evaluate.pocket import MUST, Row, ask_all, matches, render_table, table
+from vita.evaluate.measuring import Settings
+from vita.evaluate.pocket import MUST, marks, matches, score, sections
 from vita.evaluate.pocket_cases import Case, cases
+from vita.evaluate.report import markdown_table
+from vita.evaluate.rows import read_rows
 from vita.tokens import State
 
 
@@ -100,30 +101,32 @@ def test_the_table_counts_states_answers_and_joined_rows() -> None:
         answer("gold"), answer("gold", spoken), answer("top"), answer("stop"), answer("silver", spoken),
         answer("", noise), answer("", noise), answer("", noise), answer("gold", spoken), answer("金子"),
     ]  # fmt: skip
-    rows = {(row.name, row.lang): (row.share, row.count) for row in table(asked, given)}
-    assert rows == {
-        ("typed facts", "en"): (0.5, 2),
-        ("typed query recognised", "en"): (0.75, 4),
-        ("typed picture: where", "en"): (1.0, 1),
-        ("typed pictures", "en"): (1.0, 1),
-        ("typed print: read", "en"): (0.0, 1),
-        ("typed print", "en"): (0.0, 1),
-        ("spoken facts", "en"): (0.0, 2),
-        ("spoken query recognised", "en"): (0.5, 2),
-        ("spoken facts, 10 dB", "en"): (0.0, 1),
-        ("side talk silent", "en"): (0.5, 2),
-        ("typed facts", "zh"): (1.0, 1),
-        ("typed query recognised", "zh"): (1.0, 1),
+    found = marks([score(one, reply) for one, reply in zip(asked, given, strict=True)])
+    assert {key: (sum(right), len(right)) for key, right in found.items()} == {
+        ("typed facts", "en"): (1, 2),
+        ("typed query recognised", "en"): (3, 4),
+        ("typed picture: where", "en"): (1, 1),
+        ("typed pictures", "en"): (1, 1),
+        ("typed print: read", "en"): (0, 1),
+        ("typed print", "en"): (0, 1),
+        ("spoken facts", "en"): (0, 2),
+        ("spoken query recognised", "en"): (1, 2),
+        ("spoken facts, 10 dB", "en"): (0, 1),
+        ("side talk silent", "en"): (1, 2),
+        ("typed facts", "zh"): (1, 1),
+        ("typed query recognised", "zh"): (1, 1),
     }
 
 
 def test_the_table_is_printed_against_the_bars() -> None:
-    rows = [Row("typed facts", "en", 0.5, 2), Row("typed facts", "zh", 1.0, 3), Row("other", "en", 0.25, 4)]
-    assert render_table(rows).splitlines() == [
+    rows = [score(case("fact", "gold", group="typed facts"), answer(text)) for text in ("gold", "lead")]
+    rows += [score(case("fact", "金", "zh", group="typed facts"), answer("金"))] * 3
+    (section,) = sections(rows)
+    assert markdown_table(section.tables[0]).splitlines() == [
         "| group | en | zh | must | cases |",
         "|---|---|---|---|---|",
-        "| typed facts | 0.500 | 1.000 | 0.97 | 5 |",
-        "| other | 0.250 | - | - | 4 |",
+        "| typed facts | 0.500 [0.095, 0.905] | 1.000 [0.439, 1.000] | 0.97 | 5 |",
+        "| typed query recognised | 1.000 [0.342, 1.000] | 1.000 [0.439, 1.000] | 1.00 | 5 |",
     ]
 
 
@@ -137,7 +140,10 @@ BARS = {
         ("colour_of_shape", "shape_of_colour", "count_all", "count_shape", "count_colour", "where", "exists")
     ], 0.80),
 }  # fmt: skip
-REPORTED = {"spoken facts, 10 dB", "spoken sums, 10 dB", "spoken pictures, 10 dB", "spoken clips, 10 dB"}
+REPORTED = {
+    "at place, typed", "description, typed", "chart as code, typed", "backchannels, spoken silent",
+    "spoken facts, 10 dB", "spoken sums, 10 dB", "spoken pictures, 10 dB", "spoken clips, 10 dB",
+}  # fmt: skip
 
 
 def content(question: Question) -> str:
@@ -150,6 +156,8 @@ def content(question: Question) -> str:
 
 class Scripted:
     """Answers with the question itself, and keeps what it was asked."""
+
+    engine = None
 
     def __init__(self) -> None:
         self.questions: list[Question] = []
@@ -167,11 +175,12 @@ def asked() -> list[Case]:
 
 def test_the_cases_cover_every_row_with_a_bar(asked: list[Case]) -> None:
     """Each row of the pocket world's bars that this machine can measure, in both languages."""
-    rows = table(asked, [answer(c.answer.split(" | ")[0], c.state) for c in asked])
-    found = {(row.name, row.lang) for row in rows}
+    found = marks([score(one, answer(one.answer.split(" | ")[0], one.state)) for one in asked])
     assert MUST == BARS
-    assert found >= {(name, lang) for name in (*BARS, *REPORTED) for lang in ("en", "zh")}
-    assert [row for row in rows if row.share != 1.0] == []
+    assert set(found) >= {(name, lang) for name in (*BARS, *REPORTED) for lang in ("en", "zh")}
+    assert [key for key, right in found.items() if not all(right)] == []
+    wrong = marks([score(one, answer("", State.NOISE)) for one in asked if one.state is not State.NOISE])
+    assert not any(any(right) for right in wrong.values())
 
 
 def test_questions_carry_what_the_case_shows_and_says(asked: list[Case]) -> None:
@@ -186,40 +195,30 @@ def test_questions_carry_what_the_case_shows_and_says(asked: list[Case]) -> None
         assert (Text in kinds) != (Audio in kinds)
 
 
-def test_answers_come_back_in_the_order_of_the_cases(asked: list[Case]) -> None:
-    assistant = Scripted()
-    many = asked * 2
-    given = ask_all(assistant, many)  # type: ignore[arg-type]
-    assert [one.text for one in given] == [content(pocket.question(one)) for one in many]
-    assert len(assistant.questions) == len(many) > 80
-    spoken = [bool(q.messages[0].media and isinstance(q.messages[0].media[-1], Audio)) for q in assistant.questions]
-    # like ones are asked together: the kind of question changes only a few times
-    assert sum(a != b for a, b in itertools.pairwise(spoken)) <= 4
-
-
-def test_a_run_prints_the_table_and_writes_it(
+def test_a_run_prints_the_table_keeps_its_rows_and_writes_the_report(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: list[Case]
 ) -> None:
     counts: list[int] = []
+    assistant = Scripted()
 
-    def few(count: int) -> list[Case]:
+    def known(count: int) -> list[Case]:
         counts.append(count)
-        return asked[:4]
+        return asked
 
-    monkeypatch.setattr(pocket, "load", lambda model, **options: Scripted())
-    monkeypatch.setattr(pocket, "cases", few)
-    evaluate.run("pocket", limit=3, out=str(tmp_path / "t.json"))
+    monkeypatch.setattr("vita.evaluate.measuring.load", lambda model, **options: assistant)
+    monkeypatch.setattr(pocket, "cases", known)
+    evaluate.run(["pocket"], Settings(limit=3, out=tmp_path))
     out, err = capsys.readouterr()
-    assert out.startswith("| group | en | zh | must | cases |")
-    assert "4 cases" in err
-    rows = json.loads((tmp_path / "t.json").read_text())
-    assert set(rows[0]) == {"name", "lang", "share", "count"}
-    evaluate.run("pocket")
+    assert "| group | en | zh | must | cases |" in out
+    assert f"{len(asked)} cases" in err
+    rows = read_rows(tmp_path / "pocket" / "rows.jsonl")
+    assert {row.case: row.detail["answer"] for row in rows} == {
+        one.name: content(pocket.question(one)) for one in asked
+    }
+    # like ones are asked together: the kind of question changes only a few times
+    spoken = [bool(q.messages[0].media and isinstance(q.messages[0].media[-1], Audio)) for q in assistant.questions]
+    assert sum(a != b for a, b in itertools.pairwise(spoken)) <= 12
+    assert (tmp_path / "report.html").exists()
+    evaluate.run(["pocket"], Settings(out=tmp_path))
     assert counts == [3, 60]
-
-
-def test_mistakes() -> None:
-    with pytest.raises(ConfigError, match=r"unknown evaluation .*got world, expected pocket"):
-        evaluate.run("world")
-    with pytest.raises(ConfigError, match=r"limit out of range \(got 0, expected at least 1\)"):
-        evaluate.run("pocket", limit=0)
+    assert len(assistant.questions) == len(asked)  # nothing was asked again

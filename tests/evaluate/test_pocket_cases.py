@@ -15,7 +15,7 @@ from vita.evaluate import pocket_cases
 from vita.evaluate.pocket_cases import PICTURE_KINDS, PRINT_KINDS, Case, cases
 from vita.synth.sounds import SAMPLE_RATE_HZ
 from vita.synth.voices import RESERVED_ESPEAK, Speaker
-from vita.synth.world import NUMBERS
+from vita.synth.world import NUMBERS, PLACES, name_of
 from vita.tokens import State
 
 Said = list[tuple[str, Speaker]]
@@ -54,35 +54,44 @@ def test_cases_are_the_same_each_time(said: Said) -> None:
 
 def test_every_group_has_its_number_of_cases(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pocket_cases, "has_flite", lambda: True)
-    counts = Counter((case.group, case.lang) for case in cases(3))
+    monkeypatch.setattr(pocket_cases, "festival_voices", lambda: ("ked_diphone",))
+    found = list(cases(3))
+    counts = Counter((case.group, case.lang) for case in found)
     assert set(counts.values()) == {3}
-    assert {lang for group, lang in counts if group == "spoken facts, flite slt"} == {"en"}
+    assert len({case.name for case in found}) == len(found)
+    strangers = {("spoken facts, flite slt", "en"), ("spoken facts, festival ked_diphone", "en")}
+    assert {key for key in counts if key[0].startswith("spoken facts, f")} == strangers
     monkeypatch.setattr(pocket_cases, "has_flite", lambda: False)
-    assert {(c.group, c.lang) for c in cases(1)} == set(counts) - {("spoken facts, flite slt", "en")}
+    monkeypatch.setattr(pocket_cases, "festival_voices", lambda: ())
+    assert {(c.group, c.lang) for c in cases(1)} == set(counts) - strangers
 
 
 def test_only_reserved_voices_speak(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pocket_cases, "has_flite", lambda: True)
+    monkeypatch.setattr(pocket_cases, "festival_voices", lambda: ("ked_diphone",))
     spoken_cases = [case for case in cases(8) if case.audio is not None and case.group != "sounds"]
     assert len(said) == len(spoken_cases)
     variants = {speaker.voice.partition("+")[2] for _, speaker in said if speaker.engine == "espeak"}
     assert variants == RESERVED_ESPEAK
     assert {speaker.voice for _, speaker in said if speaker.engine == "flite"} == {"slt"}
+    assert {speaker.voice for _, speaker in said if speaker.engine == "festival"} == {"ked_diphone"}
     chinese = [any("\u4e00" <= c <= "\u9fff" for c in text) for text, _ in said]
     assert all(zh == speaker.voice.startswith("cmn") for zh, (_, speaker) in zip(chinese, said, strict=True))
 
 
 def test_states_and_media_belong_to_the_group(said: Said) -> None:
     for case in cases(2):
-        typed = case.group.startswith("typed")
-        silent = case.group in ("side talk", "sounds")
+        typed = case.group.startswith("typed") or case.group.endswith(", typed")
+        silent = case.group in ("side talk", "sounds", "backchannels, spoken")
         wanted = State.TYPED_QUERY if typed else State.NOISE if silent else State.SPOKEN_QUERY
         assert case.state is wanted
         assert (case.question is None) != typed
         assert (case.audio is None) == typed
-        assert (case.image is not None) == ("picture" in case.group or "print" in case.group)
+        shown = ("picture", "print", "at place", "description", "chart as code")
+        assert (case.image is not None) == any(word in case.group for word in shown)
         assert (case.clip is not None) == ("clips" in case.group)
         assert bool(case.answer) != silent
+        assert (case.said is None) == (typed or case.group == "sounds")
         if case.audio is not None:
             assert case.audio.dtype == np.float32
             assert 0.5 * SAMPLE_RATE_HZ <= len(case.audio) <= 5 * SAMPLE_RATE_HZ
@@ -126,3 +135,19 @@ def test_answers_on_print_sums_and_clips_are_right(lang: str) -> None:
         assert box.answer in [box.scene.boxes[box.scene.boxes.index(b) + 1] for b in asked if b != box.scene.boxes[-1]]
         clip = pocket_cases._clip(rng, lang)
         assert clip.answer == right_clip_answer(clip)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_kinds_that_are_only_reported_are_right(lang: str) -> None:
+    rng = random.Random(2)
+    for _ in range(20):
+        place = pocket_cases._shapes("at_place", rng, lang)
+        assert place.scene is not None
+        named = max((p for p in PLACES if name_of("positions", p, lang) in place.question), key=len)
+        (thing,) = [t for t in place.scene.things if t.place == named]
+        assert name_of("shapes", thing.shape, lang) in place.answer
+        assert name_of("colours", thing.colour, lang) in place.answer
+        code = pocket_cases._print("code", rng, lang)
+        assert code.scene is not None
+        assert len(code.answer.splitlines()) == len(code.scene.boxes) + 1
+        compile(code.answer, "chart", "exec")

@@ -167,3 +167,10 @@ def test_arrays(dtype: type) -> None:
 def test_bad_arrays(samples: np.ndarray, rate_hz: int, message: str) -> None:
     with pytest.raises(MediaError, match=message):
         resample_audio(samples, rate_hz)
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
+def test_a_wav_whose_writer_did_not_know_its_size_is_read_to_its_end(size: int) -> None:
+    data = bytearray(make.wav(np.full(1600, 0.25), 16_000))
+    data[4:8] = data[40:44] = size.to_bytes(4, "little")
+    np.testing.assert_allclose(load_audio(bytes(data)), np.full(1600, 0.25), atol=1e-4)

@@ -152,6 +152,16 @@ BAD = {
         "cut short",
         "again",
     ),
+    **{
+        f"truncated {form.lower()}": Row(
+            ("audio",),
+            fixed(cut(make.wav(np.zeros(16_000), 16_000, form=form), 0.6)),
+            MediaError,
+            "is cut short",
+            "copy or download it again",
+        )
+        for form in ("WAV", "AIFF", "W64", "RF64", "AU")
+    },
     "audio-only mp4": Row(
         ("video",),
         fixed(make.encoded_audio("aac", "mp4", 0.3, 16_000)),

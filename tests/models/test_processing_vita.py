@@ -13,8 +13,9 @@ from transformers import AutoProcessor
 from vita.chat import Audio, Image, Message, SystemPrompts, Video, VitaTemplate
 from vita.errors import CheckpointError, ConfigError, LimitError, MediaError, PromptError
 from vita.media import Clip
+from vita.models.batching import pad_ids
 from vita.models.configuration_vita import VitaConfig
-from vita.models.processing_vita import VitaProcessor, pad_ids
+from vita.models.processing_vita import VitaProcessor
 from vita.tokens import State
 from vita.train.tokenizer import build_tokenizer
 

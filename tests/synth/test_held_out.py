@@ -18,6 +18,7 @@ from vita.synth.questions import TASKS, decorate
 from vita.synth.side_talk import SIDE_KINDS
 from vita.synth.speech_set import spoken_form, spoken_turn
 from vita.synth.world import texts, world
+from vita.train.samples import FILLERS
 
 LANGUAGES = ["en", "zh"]
 
@@ -68,6 +69,13 @@ def test_training_cannot_make_a_phrasing_of_the_test_split(lang: str) -> None:
     assert found == {}
 
 
+def test_no_filler_of_training_is_a_word_of_the_test_split() -> None:
+    """So that putting fillers into a training question cannot make a question of the test split."""
+    words = {word for question in held_out_questions("en") for word in question.split()}
+    assert words & {"the", "which", "what"}
+    assert words.isdisjoint(FILLERS)
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_search_finds_what_training_can_make(lang: str) -> None:
     """The test above can fail: decorated training questions are found."""
@@ -107,6 +115,7 @@ def test_side_talk_of_the_test_split_is_its_own(lang: str) -> None:
     )
     assert all(pattern.fullmatch(re.sub(r"\{(\w+)\}", lambda m: table["slots"][lang][m[1]][0], s)) for s in sentences)
     assert [text for text in held_out.SIDE_TALK[lang] if pattern.fullmatch(text)] == []
+    assert not set(held_out.BACKCHANNEL[lang]) & set(texts("small_talk")[lang]["backchannel"])
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 from tests.train.tuning_case import ALL, changed, in_processes, log_of, recipe_of, train, write_records
 from vita.errors import ConfigError
-from vita.train import tuning
-from vita.train.tuning_recipe import LoraSettings, TuningRecipe
+from vita.train import stage_run
+from vita.train.tuning_recipe import TuningRecipe
+from vita.train.tuning_stage import LoraSettings
 
 ADAPTERS = {"train": ("lora", "vision_connector", "audio_connector"), "lora": LoraSettings(rank=2)}
 NO_DROPOUT = tuple(part for part in ALL if part != "audio_tower")
@@ -52,15 +53,15 @@ def test_a_process_is_killed_and_all_go_on(
     """Adapters and connectors on shared weights; the same losses as without the interruption."""
     shared = changed(recipe, parallel="fsdp2", gradient_accumulation=2, **ADAPTERS)
     assert in_processes(2, lambda: train(shared, tmp_path / "whole")) == [0, 0]
-    step = tuning.StageRun._step
+    step = stage_run.StageRun._step
 
-    def lethal(run: tuning.StageRun, number: int, *arguments: object) -> object:
+    def lethal(run: stage_run.StageRun, number: int, *arguments: object) -> object:
         if number == 3 and run.processes.rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         return step(run, number, *arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(tuning.StageRun, "_step", lethal)
+        patch.setattr(stage_run.StageRun, "_step", lethal)
         codes = in_processes(2, lambda: train(shared, tmp_path / "killed"))
     assert codes[1] == -signal.SIGKILL
     assert codes[0] != 0

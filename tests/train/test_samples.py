@@ -23,7 +23,16 @@ from vita.tokens import IGNORE_LABEL, State
 from vita.train import samples
 from vita.train.features import FeatureShard, stack
 from vita.train.multimodal import RealSequences
-from vita.train.samples import Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form, write_symbolic
+from vita.train.samples import (
+    FILLER_RATE,
+    FILLERS,
+    Sequence_,
+    TurnWriter,
+    draw_turn,
+    symbolic_sequence,
+    typed_form,
+    write_symbolic,
+)
 
 MEDIA = -1
 """Stands for a position of a picture or a sound in the comparisons."""
@@ -220,17 +229,23 @@ def test_simulated_sound_is_a_posterior_that_tells_the_words(writer: TurnWriter,
     assert right > (15 if ids else 55)
 
 
-def test_typed_form_adds_marks_and_loses_a_word_now_and_then_where_that_is_forgivable() -> None:
+def test_typed_form_adds_marks_and_fillers_and_loses_a_word_now_and_then_where_that_is_forgivable() -> None:
     rng, question = random.Random(4), "where is the red star"
-    assert {typed_form(question, "en", rng).rstrip("?.") for _ in range(300)} == {question}
-    typed = Counter(typed_form(question, "en", rng, forgiving=True) for _ in range(2000))
-    whole = sum(n for text, n in typed.items() if text.rstrip("?.") == question)
-    assert whole / 2000 == pytest.approx(0.9, abs=0.03)
-    assert {text.rstrip("?.") for text in typed} == {
+    typed = [typed_form(question, "en", rng) for _ in range(1000)]
+    assert {text[-1] for text in typed} >= {"r", "?", "."}
+    words = [text.rstrip("?.").split() for text in typed]
+    assert {" ".join(word for word in text if word not in FILLERS) for text in words} == {question}
+    added = [len(text) - 5 for text in words]
+    assert set(added) == {0, 1, 2}
+    assert added.count(0) / 1000 == pytest.approx(1 - FILLER_RATE, abs=0.04)
+
+    forgiven = [typed_form(question, "en", rng, forgiving=True).rstrip("?.").split() for _ in range(2000)]
+    left = Counter(" ".join(word for word in text if word not in FILLERS) for text in forgiven)
+    assert left[question] / 2000 == pytest.approx(0.9, abs=0.03)
+    assert set(left) == {
         "where is the red star", "is the red star", "where the red star", "where is red star", "where is the star",
         "where is the red",
     }  # fmt: skip
-    assert {text[-1] for text in typed} == {"r", "d", "?", "."}
     assert {typed_form("在哪", "zh", rng, forgiving=True) for _ in range(200)} == {"在哪", "在哪？", "在哪."}
 
 

@@ -14,8 +14,9 @@ from tests.conftest import make_model
 from tests.train.tuning_case import ALL, changed, in_processes, log_of, recipe_of, train, write_records
 from vita.checkpoints.loading import load
 from vita.errors import CheckpointError, ConfigError
-from vita.train import feeding, snapshot, tuning
-from vita.train.tuning_recipe import LoraSettings, TuningRecipe, TuningStage
+from vita.train import feeding, snapshot, stage_run
+from vita.train.tuning_recipe import TuningRecipe
+from vita.train.tuning_stage import LoraSettings, TuningStage
 
 NO_DROPOUT = tuple(part for part in ALL if part != "audio_tower")
 
@@ -72,14 +73,14 @@ def test_only_the_named_part_moves(recipe: TuningRecipe, tiny_folder: Path, tmp_
 def test_a_frozen_part_that_moves_is_noticed(
     recipe: TuningRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = tuning.StageRun._step
+    step = stage_run.StageRun._step
 
-    def sabotage(run: tuning.StageRun, *arguments: object) -> object:
+    def sabotage(run: stage_run.StageRun, *arguments: object) -> object:
         with torch.no_grad():
             next(run.model.vision_tower.parameters()).view(-1)[0] += 1e-3
         return step(run, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(tuning.StageRun, "_step", sabotage)
+    monkeypatch.setattr(stage_run.StageRun, "_step", sabotage)
     with pytest.raises(RuntimeError, match=r"1 frozen tensors have changed in training, such as vision_tower\."):
         train(changed(recipe, train=("audio_connector",), steps=1), tmp_path)
 
@@ -115,14 +116,14 @@ def test_packed_samples_do_not_see_each_other(
 
 def killed_after(recipe: TuningRecipe, folder: Path, steps: int) -> None:
     """Trains until a step is done, then ends as by `kill -9`."""
-    step = tuning.StageRun._step
+    step = stage_run.StageRun._step
 
-    def lethal(run: tuning.StageRun, number: int, *arguments: object) -> object:
+    def lethal(run: stage_run.StageRun, number: int, *arguments: object) -> object:
         if number == steps:
             os.kill(os.getpid(), signal.SIGKILL)
         return step(run, number, *arguments)  # type: ignore[arg-type]
 
-    tuning.StageRun._step = lethal  # type: ignore[method-assign]  # this process is about to end
+    stage_run.StageRun._step = lethal  # type: ignore[method-assign]  # this process is about to end
     train(recipe, folder)
 
 

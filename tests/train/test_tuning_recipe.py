@@ -102,8 +102,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
     overrides = [f"--set=out={tmp_path / 'run'}"]
     assert main(["train", "recipes/lora.yaml", "--dry-run", *overrides]) == 0
     out = capsys.readouterr().out
-    assert "examples/train.jsonl: 12 records" in out
-    assert "stage adapt: 20 steps, learning rate 0.0002" in out
+    assert "data examples: examples/train.jsonl: 12 records" in out
+    assert "stage adapt (replies): 20 steps, learning rate 0.0002" in out
     rows = {line.split("  ")[0]: line for line in out.splitlines()}
     assert rows["vision_tower"].endswith("frozen")
     assert rows["language_model"].endswith("frozen")

@@ -18,7 +18,8 @@ import torch
 
 from vita.train.progress import LOG
 from vita.train.tuning import TuningRun
-from vita.train.tuning_recipe import DataFile, TuningRecipe, TuningStage
+from vita.train.tuning_recipe import DataFile, TuningRecipe
+from vita.train.tuning_stage import TuningStage
 
 ALL = ("language_model", "vision_tower", "vision_connector", "audio_tower", "audio_connector")
 
@@ -72,7 +73,8 @@ def log_of(folder: Path, stage: str = "s") -> list[dict[str, Any]]:
 
 def changed(recipe: TuningRecipe, **options: Any) -> TuningRecipe:
     """The recipe with other values; those of the stage by their names."""
-    names = {field.name for field in dataclasses.fields(TuningStage)} - {"name"}
+    names = {field.name for field in dataclasses.fields(TuningStage)}
+    names -= {field.name for field in dataclasses.fields(TuningRecipe)}
     stage = dataclasses.replace(recipe.stages[0], **{key: options.pop(key) for key in names & options.keys()})
     return dataclasses.replace(recipe, stages=(stage,), **options)
 

@@ -1,4 +1,4 @@
-"""The prompt formats: VITA-1.0's turns and those of a tokenizer's own Jinja chat template.
+"""The prompt formats: VITA-1.0's turns, VITA-1.5's, and those of a tokenizer's own Jinja chat template.
 
 Chosen by the name in the model's configuration (`build_template`), for the processor and the training samples.
 """
@@ -13,7 +13,7 @@ from vita.chat.placement import PLACEHOLDERS, PLAIN_LAYOUT, VISUAL_PLACEHOLDERS,
 from vita.chat.system_prompts import Modality, SystemPrompts
 from vita.chat.template import Template, Turn
 from vita.errors import ConfigError, PromptError
-from vita.tokens import VITA_1_0_STATES, StateTokens
+from vita.tokens import VITA_1_0_STATES, VITA_1_5_STATES, StateTokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -65,6 +65,29 @@ class VitaTemplate(Template):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Vita15Template(VitaTemplate):
+    r"""The turns of VITA-1.5: `<|im_start|>ROLE\n...<|im_end|>\n` for system, user and assistant.
+
+    The system prompts go by what the conversation shows, as in VITA-1.0. Nothing follows the end of the last turn.
+    """
+
+    states: StateTokens = VITA_1_5_STATES
+    start: str = "<|im_start|>"
+    end: str = "<|im_end|>"
+    adds_bos: bool = False
+
+    def render_turns(self, turns: Sequence[Turn], *, system: str | None = None, open_reply: bool = False) -> str:
+        """See Template; `system` is needed."""
+        parts = [f"{self.start}system\n{system or ''}{self.end}"]
+        parts += [f"{self.start}{turn.role}\n{turn.text}" + (self.end if turn.text else "") for turn in turns]
+        return "\n".join([*parts, f"{self.start}assistant\n"] if open_reply else parts)
+
+    def control_texts(self) -> Sequence[str]:
+        """The beginning and the end of a turn."""
+        return (self.start, self.end)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenizerTemplate(Template):
     """The tokenizer's own Jinja chat template.
 
@@ -108,9 +131,18 @@ def _picture(shows: bool) -> str:
     return "a picture" if shows else "no picture"
 
 
-VITA_FORMATS = ("mixtral_two", "mixtral_zh")
-"""Names of VITA-1.0's format: with a system prompt by modality, and with one for all."""
+VITA_FORMATS: dict[str, type[VitaTemplate]] = {
+    "mixtral_two": VitaTemplate,
+    "mixtral_zh": VitaTemplate,
+    "qwen2p5_instruct": Vita15Template,
+}
+"""The reference's names: VITA-1.0's, with a system prompt by modality and with one for all, and VITA-1.5's."""
 TOKENIZER_FORMAT = "tokenizer"
+
+
+def default_template(name: str, states: StateTokens, prompts: SystemPrompts | None = None) -> VitaTemplate:
+    """The template of that name, one of VITA_FORMATS, with these system prompts or our own."""
+    return VITA_FORMATS[name](prompts=prompts or SystemPrompts(), states=states)
 
 
 def build_template(
@@ -119,7 +151,7 @@ def build_template(
     """The template of a model.
 
     Args:
-        name: "mixtral_two", "mixtral_zh" or "tokenizer" (VitaConfig.template).
+        name: one of VITA_FORMATS, or "tokenizer" (VitaConfig.template).
         tokenizer: the model's tokenizer.
         states: the spelling of the model's states.
         saved: what `Template.to_dict` gave; without it our own system prompts are used.
@@ -127,7 +159,7 @@ def build_template(
     saved = saved or {}
     if name in VITA_FORMATS:
         prompts = saved.get("system_prompts")
-        return VitaTemplate(prompts=SystemPrompts.from_dict(prompts) if prompts else SystemPrompts(), states=states)
+        return default_template(name, states, SystemPrompts.from_dict(prompts) if prompts else None)
     if name == TOKENIZER_FORMAT:
         layout = Layout(after_visual=saved.get("after_visual", ""))
         return TokenizerTemplate(tokenizer=tokenizer, system=saved.get("system"), states=states, layout=layout)

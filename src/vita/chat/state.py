@@ -77,6 +77,16 @@ class StateReader:
         probabilities = {state: weight / whole for state, weight in weights.items()}
         return StateReading(best, probabilities, self.spellings[best])
 
+    def next_ids(self, written: Sequence[int], mode: StateMode = "auto") -> list[int]:
+        """The ids with which a reply that begins with `written` can go on to a state; none once it is spelled out.
+
+        For engines that cannot score before they write: following it greedily is `decide` where spellings are of one
+        token each.
+        """
+        spellings = [self.spellings[state] for state in _allowed(mode)]
+        depth = len(written)
+        return sorted({ids[depth] for ids in spellings if len(ids) > depth and ids[:depth] == tuple(written)})
+
     def _total(self, state: State, scores: Mapping[Prefix, Sequence[float]]) -> float:
         ids = self._scored[state]
         return sum(float(scores[ids[:depth]][token]) for depth, token in enumerate(ids))

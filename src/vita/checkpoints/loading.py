@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils import logging as hf_logging
 
-from vita.checkpoints.reference_layout import TEXT_MODELS
+from vita.checkpoints.reference_layout import RELEASES
 from vita.checkpoints.sources import INDEX, SINGLE, read_json
 from vita.checkpoints.table import describe_misfit
 from vita.errors import CheckpointError, ConfigError, DependencyError
@@ -60,7 +60,7 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> VitaForCondi
     """The model of a checkpoint folder, on the CPU."""
     check_folder(folder)
     try:
-        with _quiet():
+        with quiet():
             loaded: Any = VitaForConditionalGeneration.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -91,7 +91,7 @@ def check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} has no config.json", expected="a model folder")
     kind = read_json(folder / "config.json").get("model_type")
-    if kind in TEXT_MODELS:
+    if kind in RELEASES:
         raise CheckpointError(
             f"{folder} is in the layout of the reference implementation",
             got=f"model_type {kind}",
@@ -170,7 +170,7 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' progress bar and its table of tensors that do not fit: the error says it in one line."""
     verbosity, bar = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()

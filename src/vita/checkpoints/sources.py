@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from vita.checkpoints.tensor_file import dtype_named, header_tensors, read_header
 from vita.errors import CheckpointError
 
 INDEX = "model.safetensors.index.json"
@@ -25,11 +26,30 @@ PICKLE = "pytorch_model.bin"
 
 
 class Source(Protocol):
-    """Some tensors under the reference's names."""
+    """Some tensors under the reference's names.
+
+    path: the file that holds them; None for tensors that were computed.
+    prefix: what their names in the file lack.
+    """
+
+    @property
+    def path(self) -> Path | None:
+        """See above."""
+        ...
+
+    @property
+    def prefix(self) -> str:
+        """See above."""
+        ...
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of each tensor."""
+        ...
+
+    @property
+    def dtypes(self) -> dict[str, torch.dtype]:
+        """Name and dtype of each tensor."""
         ...
 
     def read(self) -> Iterator[tuple[str, Tensor]]:
@@ -43,37 +63,77 @@ class SafetensorsFile:
     def __init__(self, path: Path, prefix: str = "") -> None:
         self.path, self.prefix = path, prefix
         try:
-            with safe_open(path, framework="pt") as file:
-                self.shapes = {prefix + name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            with safe_open(path, framework="pt"):
+                self.header = read_header(path)  # safe_open has checked it
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path} is no readable safetensors file: {error}", fix="fetch it again") from error
+        described = sorted(header_tensors(self.header).items(), key=lambda item: item[1]["data_offsets"])
+        self.shapes = {prefix + name: tuple(entry["shape"]) for name, entry in described}
+        self.dtypes = {prefix + name: dtype_named(entry["dtype"], path) for name, entry in described}
+
+    def read(self) -> Iterator[tuple[str, Tensor]]:
+        """The tensors in the order in which they lie in the file."""
+        with safe_open(self.path, framework="pt") as file:
+            for name in self.shapes:
+                yield name, file.get_tensor(name.removeprefix(self.prefix))
+
+
+class PickleFile:
+    """A PyTorch checkpoint of plain tensors. Anything else in it is refused, and nothing of it is executed.
+
+    It is opened anew for every reading, so that it is not held in memory in between.
+    """
+
+    def __init__(self, path: Path, prefix: str = "") -> None:
+        self.path, self.prefix = path, prefix
+        tensors = dict(self.read())
+        self.shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        self.dtypes = {name: tensor.dtype for name, tensor in tensors.items()}
 
     def read(self) -> Iterator[tuple[str, Tensor]]:
         """The tensors in the order of the file."""
-        with safe_open(self.path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118
-                yield self.prefix + name, file.get_tensor(name)
+        try:
+            loaded = _load_tensors(self.path)
+        except Exception as error:  # the unpickler raises whatever the file makes it raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise CheckpointError(f"{self.path} is no plain checkpoint of tensors: {reason}") from error
+        if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+            raise CheckpointError(f"{self.path} holds something else than named tensors", expected="a state dict")
+        for name in loaded:
+            yield self.prefix + name, loaded[name]
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """Tensors that are already there."""
+    """Tensors that are already there, because they were computed or came from a small file."""
 
     tensors: dict[str, Tensor]
+    path: Path | None = None
+    prefix: str = ""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of each tensor."""
         return {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
 
+    @property
+    def dtypes(self) -> dict[str, torch.dtype]:
+        """Name and dtype of each tensor."""
+        return {name: tensor.dtype for name, tensor in self.tensors.items()}
+
     def read(self) -> Iterator[tuple[str, Tensor]]:
         """The tensors."""
         yield from self.tensors.items()
 
 
+def has_tensors(folder: Path) -> bool:
+    """Whether `open_folder` would find tensors there."""
+    return any((folder / name).is_file() for name in (INDEX, SINGLE, PICKLE_INDEX, PICKLE))
+
+
 def open_folder(folder: Path, prefix: str = "") -> list[Source]:
     """The tensor files of a checkpoint folder, sharded or not: safetensors or, where there are none, pickles."""
-    for index, single, opener in ((INDEX, SINGLE, SafetensorsFile), (PICKLE_INDEX, PICKLE, open_pickle)):
+    for index, single, opener in ((INDEX, SINGLE, SafetensorsFile), (PICKLE_INDEX, PICKLE, PickleFile)):
         if (folder / index).is_file():
             shards = sorted(set(read_json(folder / index).get("weight_map", {}).values()))
             missing = [shard for shard in shards if not (folder / shard).is_file()]
@@ -84,18 +144,6 @@ def open_folder(folder: Path, prefix: str = "") -> list[Source]:
         if (folder / single).is_file():
             return [opener(folder / single, prefix)]
     raise CheckpointError(f"no tensors in {folder}", expected=f"{SINGLE} or {PICKLE}")
-
-
-def open_pickle(path: Path, prefix: str = "") -> Source:
-    """A PyTorch checkpoint of plain tensors. Anything else in it is refused, and nothing of it is executed."""
-    try:
-        loaded = _load_tensors(path)
-    except Exception as error:  # the unpickler raises whatever the file makes it raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path} is no plain checkpoint of tensors: {reason}") from error
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise CheckpointError(f"{path} holds something else than named tensors", expected="a state dict")
-    return InMemory({prefix + name: tensor for name, tensor in loaded.items()})
 
 
 def _load_tensors(path: Path) -> Any:

@@ -8,7 +8,7 @@ by the parity tests, which compare gradients under the reference's names.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +27,7 @@ _OUR_LAYER = r"vision_tower.encoder.encoder.layer.\1."
 RENAMES = (
     (r"model\.(embed_tokens|norm)\.", rf"{LANGUAGE}\1."),
     (r"lm_head\.", "language_model.lm_head."),
-    (r"model\.layers\.(\d+)\.(self_attn|input_layernorm|post_attention_layernorm)\.", rf"{LANGUAGE}layers.\1.\2."),
+    (r"model\.layers\.(\d+)\.(self_attn|mlp|input_layernorm|post_attention_layernorm)\.", rf"{LANGUAGE}layers.\1.\2."),
     (r"model\.layers\.(\d+)\.block_sparse_moe\.gate\.", rf"{LANGUAGE}layers.\1.mlp.gate."),
     (r"model\.mm_projector\.0\.", "vision_connector.input_projection."),
     (r"model\.mm_projector\.2\.", "vision_connector.output_projection."),
@@ -75,6 +75,14 @@ class Step:
         pieces = parts[0].chunk(len(self.targets)) if len(self.targets) > 1 else parts
         return dict(zip(self.targets, pieces, strict=True))
 
+    def pieces(self, tensor: Tensor) -> Iterator[tuple[str, int, int, Tensor]]:
+        """What is to be written of a tensor: our name, which run of its rows, of how many equal runs, the values."""
+        if len(self.targets) == 1:
+            yield self.targets[0], self.part, self.num_parts, tensor
+            return
+        for target, piece in zip(self.targets, tensor.chunk(len(self.targets)), strict=True):
+            yield target, 0, 1, piece
+
     def pick(self, ours: Mapping[str, Tensor]) -> Tensor:
         """The inverse: our tensors (weights or gradients) -> the tensor of the reference."""
         if self.num_stacked:
@@ -102,7 +110,7 @@ class Table:
             raise CheckpointError(
                 f"{len(unknown)} tensors are not in the conversion table",
                 got=first_few(unknown),
-                fix="is this a VITA-1.0 checkpoint?",
+                fix="is this a VITA-1.0 or VITA-1.5 checkpoint?",
             )
         return {name: step for name, step in found.items() if step is not None}
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 from types import ModuleType
 
-from vita.cli import data_check, data_show, data_stats, data_synth
+from vita.cli import data_check, data_convert, data_pack, data_show, data_stats, data_synth
 from vita.cli.parser import Parser
 
 SUMMARY = "check, show, count and make training data"
-USAGE = "{check,show,stats,synth} ..."
-SUBCOMMANDS: dict[str, ModuleType] = {"check": data_check, "show": data_show, "stats": data_stats, "synth": data_synth}
+USAGE = "{check,show,stats,pack,convert,synth} ..."
+SUBCOMMANDS: dict[str, ModuleType] = {
+    "check": data_check,
+    "show": data_show,
+    "stats": data_stats,
+    "pack": data_pack,
+    "convert": data_convert,
+    "synth": data_synth,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

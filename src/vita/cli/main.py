@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from vita import __version__
-from vita.cli import ask, convert, data, doctor, evaluate, live, serve, train
+from vita.cli import ask, compose, convert, data, doctor, evaluate, live, serve, train
 from vita.cli.parser import Parser, nearest
 from vita.errors import ConfigError, VitaError
 
@@ -25,6 +25,7 @@ COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "data": data,
     "convert": convert,
+    "compose": compose,
     "doctor": doctor,
 }
 

@@ -7,9 +7,13 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vita.cli.model_options import add_model_options
-from vita.errors import DependencyError
+from vita.errors import ConfigError, DependencyError
+
+if TYPE_CHECKING:
+    from vita.api import Assistant
 
 SUMMARY = "serve a model to every client of OpenAI's interfaces"
 USAGE = "[options]"
@@ -18,7 +22,13 @@ _MODULES = ("fastapi", "uvicorn", "websockets", "prometheus_client", "cryptograp
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    add_model_options(parser.add_argument_group("the model"))
+    model = parser.add_argument_group("the model")
+    add_model_options(model)
+    model.add_argument("--engine", choices=("local", "vllm"), default="local",
+                       help="what runs it: PyTorch in this process, or vLLM (default: local)")  # fmt: skip
+    model.add_argument("--vllm-url", metavar="URL", help="a vLLM server with this model; without it one is started")
+    model.add_argument("--vllm-option", metavar="--NAME=VALUE", action="append", default=[],
+                       help="an option for the vLLM server that is started; repeatable")  # fmt: skip
     where = parser.add_argument_group("where")
     where.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
@@ -60,15 +70,33 @@ def run(arguments: argparse.Namespace) -> int:
     endpoint.certificate()
     listening = listen(endpoint)
 
-    from vita.api import load
     from vita.server.app import create_app
 
-    assistant = load(arguments.model, device=arguments.device, dtype=arguments.dtype)
+    assistant = _load(arguments)
     app = create_app(assistant.engine, settings)
     if not keys and not endpoint.is_local:
         print("vita: warning: other machines can use this server without a key; give --api-key", file=sys.stderr)
     serve(app, endpoint, listening, banner=_banner(settings.model_name, endpoint.tls))
     return 0
+
+
+def _load(arguments: argparse.Namespace) -> Assistant:
+    """The model on the engine asked for. The key of a vLLM server is read from VLLM_API_KEY, as vLLM itself does."""
+    from vita.api import load, load_vllm
+
+    if arguments.engine == "local":
+        if arguments.vllm_url or arguments.vllm_option:
+            raise ConfigError("--vllm-url and --vllm-option belong to --engine vllm", fix="add --engine vllm")
+        return load(arguments.model, device=arguments.device, dtype=arguments.dtype)
+    if arguments.vllm_url and arguments.vllm_option:
+        raise ConfigError("--vllm-option is for a server that is started here", fix="leave out --vllm-url")
+    return load_vllm(
+        arguments.model,
+        arguments.vllm_url,
+        dtype=arguments.dtype,
+        options=arguments.vllm_option,
+        api_key=os.environ.get("VLLM_API_KEY"),
+    )
 
 
 def _banner(model: str, tls: str | None) -> str:

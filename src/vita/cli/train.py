@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: the recipe's)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run")
     parser.add_argument("--dry-run", action="store_true", help="print what would be done: parts, steps, data")
+    parser.add_argument("--keep", metavar="N", type=int, help="keep the newest N checkpoints of a stage")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw the learning curves so far, and train nothing")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="replace a value of the recipe; repeatable"
     )
@@ -25,8 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train; the run's folder holds the result."""
     overrides = dict(_override(text) for text in arguments.set)
+    if arguments.keep is not None:
+        overrides["keep"] = arguments.keep
     from vita import train
 
+    if arguments.plot:
+        stages = train.plot(arguments.recipe, arguments.plot, overrides=overrides, out=arguments.out)
+        print(f"written: {arguments.plot} ({', '.join(stages)})")
+        return 0
     if arguments.dry_run:
         print("\n".join(train.plan(arguments.recipe, overrides=overrides)))
         return 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vita.errors import DataError
-from vita.models.processing_vita import pad_clips, pad_ids
+from vita.models.batching import pad_clips, pad_ids
 from vita.tokens import IGNORE_LABEL
 
 

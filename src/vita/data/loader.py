@@ -6,21 +6,64 @@ not depend on how many workers there are, and neither does the state. Called by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from vita.chat.messages import Medium
 from vita.data.collate import Sample, collate, collate_packs
 from vita.data.lengths import token_counts
 from vita.data.loading import build_sample, load_media
 from vita.data.mixture import Draw, Mixture
 from vita.data.plan import PackedPlan, Plan, State, Step
+from vita.data.records import Record
 from vita.data.stats import measure_sizes
 from vita.errors import DataError, VitaError
-from vita.models.processing_vita import VitaProcessor, pad_token_id
+from vita.models.batching import pad_token_id
+from vita.models.processing_vita import VitaProcessor
+
+
+class SampleEncoder(Protocol):
+    """What a sample of the plan becomes, and what a batch is made of."""
+
+    def sample(self, record: Record, media: dict[str, list[Medium]]) -> Any:
+        """One sample of a record and its media. Raises DataError."""
+        ...
+
+    def collate(self, rows: Sequence[Sequence[Any]]) -> dict[str, Tensor]:
+        """The tensors of a batch, for the samples of each row."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReplyEncoder:
+    """Conversations whose replies are learned: see `build_sample`, `collate` and `collate_packs`.
+
+    processor: the model's.
+    packed_length: tokens of a row that holds several samples; None for one sample a row.
+    """
+
+    processor: VitaProcessor
+    packed_length: int | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, processor: VitaProcessor) -> ReplyEncoder:
+        """For a plan: packed or not as it is."""
+        return cls(processor, plan.budget if isinstance(plan, PackedPlan) else None)
+
+    def sample(self, record: Record, media: dict[str, list[Medium]]) -> Sample:
+        """See `build_sample`."""
+        return build_sample(record, media, self.processor)
+
+    def collate(self, rows: Sequence[Sequence[Sample]]) -> dict[str, Tensor]:
+        """See `collate` and `collate_packs`."""
+        pad_id = pad_token_id(self.processor.tokenizer)
+        if self.packed_length is not None:
+            return collate_packs(rows, pad_id=pad_id, length=self.packed_length)
+        return collate([sample for row in rows for sample in row], pad_id=pad_id)
 
 
 @dataclass
@@ -58,16 +101,15 @@ class Batches(IterableDataset):
 
     Args:
         plan: which samples.
-        processor: the model's.
+        encoder: makes samples and batches of tensors.
         state: go on after the batch that has this state.
         leave_out: a sample that cannot be encoded is left out and named in its batch; else it is an error.
     """
 
     def __init__(
-        self, plan: Plan, processor: VitaProcessor, *, state: State | None = None, leave_out: bool = False
+        self, plan: Plan, encoder: SampleEncoder, *, state: State | None = None, leave_out: bool = False
     ) -> None:
-        self.plan, self.processor, self.state, self.leave_out = plan, processor, state, leave_out
-        self._pad_id = pad_token_id(processor.tokenizer)
+        self.plan, self.encoder, self.state, self.leave_out = plan, encoder, state, leave_out
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -89,26 +131,20 @@ class Batches(IterableDataset):
                     numbers.append(draw.number)
             if samples:
                 rows.append(samples)
-        return Batch(self._collate(rows), numbers, step.after, left_out)
+        return Batch(self.encoder.collate(rows) if rows else {}, numbers, step.after, left_out)
 
-    def _sample(self, draw: Draw, left_out: list[str]) -> Sample | None:
+    def _sample(self, draw: Draw, left_out: list[str]) -> Any:
+        """What the encoder makes of a draw, or None if it is left out."""
         mixture = self.plan.mixture
         try:
             record = mixture.record(draw)
             media = load_media(record, mixture.sources[draw.source].folders)
-            return build_sample(record, media, self.processor)
+            return self.encoder.sample(record, media)
         except VitaError as error:
             if not self.leave_out:
                 raise DataError(f"{mixture.where(draw)}: {error}", fix="see `vita data check`") from error
             left_out.append(f"{mixture.where(draw)}: {error}")
             return None
-
-    def _collate(self, rows: list[list[Sample]]) -> dict[str, Tensor]:
-        if not rows:
-            return {}
-        if isinstance(self.plan, PackedPlan):
-            return collate_packs(rows, pad_id=self._pad_id, length=self.plan.budget)
-        return collate([sample for row in rows for sample in row], pad_id=self._pad_id)
 
 
 class ResumableLoader:
@@ -118,22 +154,22 @@ class ResumableLoader:
     batch, whatever the workers have read ahead and however many they are.
 
     Args:
-        plan, processor, leave_out: see `Batches`.
+        plan, encoder, leave_out: see `Batches`.
         workers: processes that read and encode; 0 does it here.
         read_ahead: batches that each worker prepares in advance.
     """
 
     def __init__(
-        self, plan: Plan, processor: VitaProcessor, *, workers: int = 0, read_ahead: int = 2, leave_out: bool = False
+        self, plan: Plan, encoder: SampleEncoder, *, workers: int = 0, read_ahead: int = 2, leave_out: bool = False
     ) -> None:
-        self._plan, self._processor, self._leave_out = plan, processor, leave_out
+        self._plan, self._encoder, self._leave_out = plan, encoder, leave_out
         self._options: dict[str, Any] = {"num_workers": workers}
         if workers:
             self._options["prefetch_factor"] = read_ahead
         self._state: State | None = None
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = Batches(self._plan, self._processor, state=self._state, leave_out=self._leave_out)
+        batches = Batches(self._plan, self._encoder, state=self._state, leave_out=self._leave_out)
         for batch in DataLoader(_ErrorsLast(batches), batch_size=None, collate_fn=_unchanged, **self._options):
             if isinstance(batch, VitaError):
                 raise batch

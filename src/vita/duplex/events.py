@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union
 
+from vita.duplex.spotter import SpottedWord
 from vita.engine.protocol import Sampling
 from vita.tokens import State
 
 ContextName = Literal["a", "b"]
 Sound = Literal["full", "low", "held"]
 """How an answer is played: at full volume, ducked because somebody speaks, or paused because they surely ask."""
-Purpose = Literal["early", "end"]
-"""Why the monitor is asked: to stop the old answer early, or to end the turn."""
+Purpose = Literal["early", "end", "word"]
+"""Why the monitor is asked: to stop the old answer early, to end the turn, or for the word of a short one."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +60,22 @@ class Listened:
 
 @dataclass(frozen=True)
 class Probed:
-    """What a turn would be if it ended now."""
+    """What a turn would be if it ended now; `word`: it says just this, and then there is a silence."""
 
     turn: int
     probabilities: Mapping[State, float]
+    word: SpottedWord | None = None
 
 
 @dataclass(frozen=True)
 class Decided:
-    """The monitor has read the turn to its end: its state."""
+    """The monitor has read the turn to its end: its state, its word if it is one that is spotted, its text if known."""
 
     turn: int
     state: State
     probabilities: Mapping[State, float]
+    word: SpottedWord | None = None
+    heard: str | None = None
 
 
 @dataclass(frozen=True)

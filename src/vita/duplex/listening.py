@@ -9,6 +9,7 @@ import numpy as np
 from vita.chat.messages import Message, Part
 from vita.duplex.events import ContextName
 from vita.duplex.history import catch_up
+from vita.duplex.spotter import SpottedWord, Spotter
 from vita.engine.protocol import Context, Listening, Reply, Sampling
 from vita.errors import VitaError
 from vita.tokens import State
@@ -24,6 +25,7 @@ class Ear:
 
     message: the user's turn as the context holds it, once it was decided.
     reply: the reply to it, state first, once it was decided.
+    word, heard: what was spotted, and the text of the turn, when it was probed or decided last.
     """
 
     def __init__(self, turn: int, name: ContextName, position: int) -> None:
@@ -33,6 +35,8 @@ class Ear:
         self.message: Message | None = None
         self.reply: Reply | None = None
         self.is_busy = False
+        self.word: SpottedWord | None = None
+        self.heard: str | None = None
         self._probed: tuple[int, dict[State, float]] = (-1, {})
         self._listening: Listening | None = None
         self._num_before = 0
@@ -59,16 +63,19 @@ class Ear:
         self.position += len(samples)
         return self._listening.seconds
 
-    def probe(self) -> dict[State, float]:
+    def probe(self, spotter: Spotter) -> dict[State, float]:
         """What the turn would be if it ended now; asked once for the same sound."""
         assert self._listening is not None
         if self._probed[0] != self.position:
             self._probed = (self.position, self._listening.probe())
+            self.word, self.heard = spotter.spot(self._listening)
         return self._probed[1]
 
-    def decide(self, context: Context, sampling: Sampling) -> Reply:
+    def decide(self, context: Context, sampling: Sampling, spotter: Spotter) -> Reply:
         """The turn has ended: its state, and the reply to it."""
         assert self._listening is not None
+        if self._probed[0] != self.position:
+            self.word, self.heard = spotter.spot(self._listening)
         listening, self._listening = self._listening, None
         listening.close()
         self.message = context.messages[-1]

@@ -75,7 +75,8 @@ class Turn:
     leaning: what the monitor, asked early, was sure of.
     ended: its end, once it has come.
     is_deciding: the monitor reads its state.
-    is_stop: it holds the stop word: it needs no answer.
+    is_spotted: the monitor was asked which word it is.
+    is_stop: it is a stop word: it needs no answer.
     """
 
     number: int
@@ -83,6 +84,7 @@ class Turn:
     leaning: State | None = None
     ended: SpeechEnded | None = None
     is_deciding: bool = False
+    is_spotted: bool = False
     is_stop: bool = False
 
 
@@ -178,8 +180,14 @@ def _listened(live: Live, event: Listened) -> tuple[Live, Commands]:
 
 def _probed(live: Live, event: Probed) -> tuple[Live, Commands]:
     head = _first(live)
-    if head is None or head.number != event.turn or head.ended or head.leaning is State.SPOKEN_QUERY:
+    if head is None or head.number != event.turn or head.is_deciding:
         return live, ()
+    live, stopped = _stop(live, head) if event.word == "stop" else (live, ())
+    if head.ended:
+        live, commands = _judge(_with_first(live, replace(live.turns[0], is_spotted=True)))
+        return live, (*stopped, *commands)
+    if stopped or head.leaning is State.SPOKEN_QUERY:
+        return live, stopped
     sure = (state for state, probability in event.probabilities.items() if probability >= live.policy.early_threshold)
     return _with_first(live, replace(head, leaning=next(sure, None))), ()
 
@@ -188,10 +196,13 @@ def _decided(live: Live, event: Decided) -> tuple[Live, Commands]:
     head = _first(live)
     if head is None or head.number != event.turn or not head.is_deciding:
         return live, ()
-    told = _tell_state(live, head, event.state, probabilities=event.probabilities)
-    if event.state is State.NOISE or head.is_stop:
+    reason = event.word if event.word == "stop" or live.answering is not None else None
+    state = event.state if reason is None else State.NOISE
+    told = _tell_state(live, head, state, probabilities=event.probabilities, heard=event.heard, reason=reason)
+    if state is State.NOISE or head.is_stop:
+        live, stopped = _stop(live, head) if event.word == "stop" else (live, ())
         live, commands = _forget(live)
-        return live, (told, *commands)
+        return live, (told, *stopped, *commands)
     stopped = _interrupt(live, by=head.number)
     live = replace(live, generator=live.monitor, answering=head.number)
     live, commands = _next(live)
@@ -225,12 +236,7 @@ def _typed(live: Live, event: Typed) -> tuple[Live, Commands]:
 
 
 def _stop_word(live: Live, event: StopWord) -> tuple[Live, Commands]:
-    stopped = _interrupt(live, by=None)
-    live = replace(live, answering=None)
-    if event.is_typed or not live.turns:
-        return live, (Tell("stop"), *stopped)
-    turns = (*live.turns[:-1], replace(live.turns[-1], is_stop=True))
-    return replace(live, turns=turns), (Tell("stop", turns[-1].number), *stopped)
+    return _stop(live, None if event.is_typed or not live.turns else live.turns[-1])
 
 
 def _answer_ended(live: Live, event: AnswerEnded) -> tuple[Live, Commands]:
@@ -241,8 +247,17 @@ def _disconnected(live: Live, event: Disconnected) -> tuple[Live, Commands]:
     return replace(live, is_over=True, turns=(), answering=None, has_voice=False), (Tell("disconnected"), Shut())
 
 
+def _stop(live: Live, turn: Turn | None) -> tuple[Live, Commands]:
+    """The answer ends, and so does the turn that said so, if one did: it needs no answer."""
+    if turn is not None and turn.is_stop:
+        return live, ()
+    stopped = _interrupt(live, by=None)
+    turns = tuple(replace(each, is_stop=True) if each is turn else each for each in live.turns)
+    return replace(live, answering=None, turns=turns), (Tell("stop", turn.number if turn else None), *stopped)
+
+
 def _judge(live: Live) -> tuple[Live, Commands]:
-    """The first turn has ended: too short to be anything, or for the monitor to decide."""
+    """The first turn has ended: too short to be anything but a stop word, or for the monitor to decide."""
     head = _first(live)
     assert head is not None
     assert head.ended is not None
@@ -255,6 +270,8 @@ def _judge(live: Live) -> tuple[Live, Commands]:
         reason = "backchannel"
     if reason is None:
         return _with_first(live, replace(head, is_deciding=True)), (Decide(head.number),)
+    if not (head.is_stop or head.is_spotted):
+        return live, (Probe(head.number, "word"),)
     told = _tell_state(live, head, State.NOISE, reason=reason)
     live, commands = _forget(live)
     return live, (told, *commands)

@@ -9,6 +9,7 @@ import numpy as np
 
 from vita.duplex import events as ev
 from vita.duplex import turns
+from vita.duplex.echo import EchoCanceller
 from vita.duplex.voice_activity import WINDOW_S, WINDOW_SAMPLES, VoiceActivity
 from vita.media.audio import SAMPLE_RATE_HZ, check_samples
 
@@ -19,15 +20,28 @@ class Microphone:
     Args:
         activity: hears whether somebody speaks.
         start, stop: when a turn begins and ends.
+        echo: takes the assistant's own voice out; None where it cannot come back.
 
-    sound: what was heard.
+    sound: what was heard, without that.
     """
 
-    def __init__(self, activity: VoiceActivity, start: turns.StartStrategy, stop: turns.StopStrategy) -> None:
+    def __init__(
+        self,
+        activity: VoiceActivity,
+        start: turns.StartStrategy,
+        stop: turns.StopStrategy,
+        echo: EchoCanceller | None = None,
+    ) -> None:
         self.sound = InputSound(keep_s=2 * stop.max_turn_s)
         self._activity, self._start, self._stop = activity, start, stop
+        self._echo = echo
         self._hearing = turns.QUIET
-        self._judged_to = 0
+        self._num_fed = self._judged_to = 0
+
+    @property
+    def fed_s(self) -> float:
+        """How much was heard, seconds."""
+        return self._num_fed / SAMPLE_RATE_HZ
 
     @property
     def last_voice_s(self) -> float:
@@ -36,12 +50,14 @@ class Microphone:
 
     def feed(self, samples: np.ndarray) -> list[ev.Event]:
         """What was heard next, float32 [num_samples], and what that means. Raises MediaError for other samples."""
-        self.sound.add(check_samples(samples))
+        samples = check_samples(samples)
+        self._num_fed += len(samples)
+        self.sound.add(samples if self._echo is None else self._echo.push(samples))
         events: list[ev.Event] = []
         while self.sound.end - self._judged_to >= WINDOW_SAMPLES:
-            window = self.sound.between(self._judged_to, self._judged_to + WINDOW_SAMPLES)
+            probability = self._judge(self._judged_to, self._judged_to + WINDOW_SAMPLES)
             self._judged_to += WINDOW_SAMPLES
-            judged = turns.Window(self._judged_to / SAMPLE_RATE_HZ, WINDOW_S, self._activity.probability(window))
+            judged = turns.Window(self._judged_to / SAMPLE_RATE_HZ, WINDOW_S, probability)
             self._hearing, signals = turns.hear(self._hearing, judged, self._start, self._stop)
             events += [_event(signal) for signal in signals]
         return events
@@ -54,6 +70,13 @@ class Microphone:
         """Hear nothing more of the turn that goes on; whether one does."""
         was_in_turn, self._hearing = self._hearing.in_turn, turns.QUIET
         return was_in_turn
+
+    def _judge(self, start: int, end: int) -> float:
+        """The probability that somebody else speaks between two samples."""
+        probability = self._activity.probability(self.sound.between(start, end))
+        if self._echo is not None and self._echo.is_own_voice(start, end, in_turn=self._hearing.in_turn):
+            return 0.0
+        return probability
 
     def end_turn(self, last_voice_s: float) -> list[ev.Event]:
         """The turn is complete, the model says, having heard it up to then; nothing if somebody has spoken on."""

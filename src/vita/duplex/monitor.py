@@ -95,6 +95,11 @@ class Monitor:
     def _chunk(self) -> int:
         return int(self._options.chunk_ms * SAMPLE_RATE_HZ / 1000)
 
+    @property
+    def _silence_ms(self) -> float:
+        """Since the last voice."""
+        return 1000 * (self._microphone.sound.end / SAMPLE_RATE_HZ - self._microphone.last_voice_s)
+
     def _end_of(self, number: int) -> int:
         """Up to which sample a turn is to be read by now: not far into the silence after its last voice."""
         turn = next((turn for turn in self._live().turns if turn.number == number), None)
@@ -112,8 +117,9 @@ class Monitor:
             if not ear.is_open:
                 return
             await self._read(ear)
-            probabilities = await self._contexts.run("probe", ear.probe)
-            self._happen(ev.Probed(ear.turn, probabilities))
+            probabilities = await self._contexts.run("probe", lambda: ear.probe(self._options.spotter))
+            is_silent = command.purpose == "word" or self._silence_ms >= self._options.word_silence_ms
+            self._happen(ev.Probed(ear.turn, probabilities, ear.word if is_silent else None))
             if command.purpose == "end" and self._options.stop.is_complete(probabilities):
                 self._happen(*self._microphone.end_turn(last_voice_s))
 
@@ -126,8 +132,10 @@ class Monitor:
         async def decide() -> None:
             await self._read(ear)
             context = self._contexts[ear.name]
-            reply = await self._contexts.run("decide", lambda: ear.decide(context, self._options.sampling))
-            self._happen(ev.Decided(ear.turn, reply.state, reply.probabilities))
+            reply = await self._contexts.run(
+                "decide", lambda: ear.decide(context, self._options.sampling, self._options.spotter)
+            )
+            self._happen(ev.Decided(ear.turn, reply.state, reply.probabilities, ear.word, ear.heard))
 
         self._contexts.submit(ear.name, ear.turn, decide)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vita.duplex.machine import Policy
+from vita.duplex.spotter import Spotter
 from vita.duplex.turns import Semantic, StartStrategy, StopStrategy
 from vita.engine.protocol import GREEDY, Sampling
 from vita.errors import ConfigError
@@ -18,7 +19,10 @@ class LiveOptions:
     start, stop: when a turn begins and ends.
     policy: what interrupts.
     sampling: how answers are written.
+    spotter: words that stop an answer, or never do.
+    word_silence_ms: so much silence must follow a stop word while its turn goes on.
     sample_rate_hz: of the sound that is played.
+    echo: what is played comes back through the microphone (open speakers): it is taken out, and does not interrupt.
     lead_ms: sound is handed to the sink so much before it is to be heard, for a sink that is far away.
     chunk_ms: the monitor reads sound in pieces of this length.
     trailing_ms: so much of the silence after a turn's last voice is read with it.
@@ -32,7 +36,10 @@ class LiveOptions:
     stop: StopStrategy = field(default_factory=Semantic)
     policy: Policy = field(default_factory=Policy)
     sampling: Sampling = GREEDY
+    spotter: Spotter = field(default_factory=Spotter)
+    word_silence_ms: float = 100.0
     sample_rate_hz: int = 24_000
+    echo: bool = False
     lead_ms: float = 0.0
     chunk_ms: float = 160.0
     trailing_ms: float = 200.0

@@ -18,6 +18,7 @@ from vita.clock import Clock
 from vita.duplex import events as ev
 from vita.duplex.answering import AnswerRun, fields_of
 from vita.duplex.contexts import Contexts
+from vita.duplex.echo import EchoCanceller, Loudspeaker
 from vita.duplex.history import SYSTEM, Entry, catch_up
 from vita.duplex.machine import Live, step
 from vita.duplex.microphone import Microphone
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 LiveEvent = dict[str, Any]
 """As in EVENTS.jsonl: t (seconds of input), turn, event, role, context, and what belongs to the event."""
-STOP_WORDS = frozenset({"stop", "stop it", "停", "停下", "别说了"})
 
 
 class Session:
@@ -69,10 +69,12 @@ class Session:
         on_text: Callable[[int, str], None] = lambda turn, piece: None,
     ) -> None:
         self.options = options = options or LiveOptions()
-        self._voice, self._clock, self._sink, self._on_event, self._on_text = voice, clock, sink, on_event, on_text
+        self._voice, self._clock, self._on_event, self._on_text = voice, clock, on_event, on_text
         self._live = Live(policy=options.policy)
         self._contexts = Contexts(engine, options.system, said, options.history_tokens, clock)
-        self._microphone = Microphone(activity, options.start, options.stop)
+        echo = EchoCanceller(options.sample_rate_hz) if options.echo else None
+        self._microphone = Microphone(activity, options.start, options.stop, echo)
+        self._sink = Loudspeaker(sink, echo, lambda: self._microphone.fed_s, clock.now_s) if echo else sink
         self._views = Views(options.video_s, options.max_frames)
         self._monitor = Monitor(
             contexts=self._contexts, microphone=self._microphone, views=self._views, options=options, clock=clock,
@@ -140,7 +142,7 @@ class Session:
 
     def type(self, text: str) -> None:
         """The user has sent text: "stop" ends the answer, anything else is a question."""
-        if text.strip(" \n.!?。！？").lower() in STOP_WORDS:
+        if self.options.spotter.is_stop(text):
             self.stop()
         elif text.strip():
             self._happen(ev.Typed(text))

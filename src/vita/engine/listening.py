@@ -8,7 +8,7 @@ chunk, the end of the turn, the beginning of a reply) is read ahead for a probe,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,11 +18,12 @@ from vita.chat.messages import Audio, Message, extended
 from vita.engine.decoding import ReplyParts
 from vita.engine.prefix import Mark, Prefix
 from vita.engine.prompt import Prompt, PromptBuilder, Span
+from vita.engine.protocol import Words
 from vita.engine.turnstile import Turnstile
 from vita.errors import LimitError, MediaError, PromptError
 from vita.media import SAMPLE_RATE_HZ, check_samples
 from vita.models.audio_stream import open_audio_stream
-from vita.models.filterbank import WINDOW_MS, num_frames
+from vita.models.filterbank import WINDOW_MS
 from vita.models.modeling_vita import VitaForConditionalGeneration
 from vita.tokens import State
 
@@ -95,6 +96,21 @@ class LocalListening:
         with self._turn():
             return self._parts.read_state(self._prefix, self._read_ahead(), "auto").probabilities
 
+    def words(self, phrases: Sequence[str] = ()) -> Words | None:
+        """See Listening."""
+        self._check_open()
+        self._check_long_enough()
+        with self._turn():
+            self._read_ahead()
+        heard = self._sound.words
+        if heard is None:
+            return None
+        tokenizer = self._parts.tokenizer
+        spelled = [tokenizer(phrase, add_special_tokens=False)["input_ids"] for phrase in phrases]
+        text = tokenizer.decode(heard.ids(), skip_special_tokens=True)
+        assert isinstance(text, str)
+        return Words(text.strip(), dict(zip(phrases, heard.likelihoods(spelled), strict=True)))
+
     def close(self) -> None:
         """See Listening."""
         self._check_open()
@@ -144,20 +160,22 @@ class LocalListening:
             raise PromptError("this sound has ended", fix="listen to a new one")
 
     def _check_long_enough(self) -> None:
-        if not num_frames(self._num_samples):
+        if not self._config.audio_config.num_frames(self._num_samples):
             raise MediaError("sound is too short", got=f"{1000 * self.seconds:.1f} ms", expected="at least 25 ms")
 
     def _check_room(self, num_samples: int) -> None:
         """Raises LimitError if a sound so long does not fit into the model or the engine's budget."""
-        audio, frames = self._config.audio_config, num_frames(num_samples)
+        audio = self._config.audio_config
+        frames = audio.num_frames(num_samples)
         longest = audio.max_positions
         length = len(self._before.ids) + audio.num_audio_tokens(frames) + len(self._after.ids)
         most = self._config.tokenizer_model_max_length
+        limit = "" if longest is None else f" and {longest * audio.frame_ms / 1000:.0f} s"
         if length > most or (longest is not None and audio.num_encoder_frames(frames) > longest):
             raise LimitError(
                 "the sound does not fit into the model's context any more",
                 got=f"{num_samples / SAMPLE_RATE_HZ:.1f} s, {length} tokens with the conversation",
-                expected=f"at most {most} tokens" + ("" if longest is None else f" and {longest * 0.04:.0f} s"),
+                expected=f"at most {most} tokens{limit}",
                 fix="close it, or shorten the conversation",
             )
         spellings = self._parts.state_reader.spellings.values()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +17,8 @@ from transformers.cache_utils import DynamicLayer
 from vita.engine.budget import CacheBudget
 from vita.engine.prompt import Prompt, PromptBuilder, Span
 from vita.engine.turnstile import Turnstile
+from vita.models.batching import stack_media
 from vita.models.modeling_vita import VitaForConditionalGeneration
-from vita.models.processing_vita import stack_media
 
 _PLAIN_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 
@@ -87,12 +86,13 @@ class Prefix:
             return self._logits_V
         self.crop(min(shared, len(prompt.ids) - 1))
         new_spans = [span for span in prompt.spans if span.start >= self.length]
-        return self._forward(prompt, input_ids=self._ids(prompt.ids[self.length :]), **self._media(new_spans))
+        inputs = {"input_ids": self._ids(prompt.ids[self.length :]), **self._media(new_spans)}
+        return self._forward(prompt, inputs)
 
     def step(self, ids: Sequence[int], *, is_urgent: bool = False) -> Tensor:
         """Read a few more ids of text. Logits [V] after the last."""
         after = Prompt([*self._read.ids, *ids], self._read.spans)
-        return self._forward(after, is_urgent=is_urgent, input_ids=self._ids(ids))
+        return self._forward(after, {"input_ids": self._ids(ids)}, is_urgent=is_urgent)
 
     @torch.inference_mode()
     def hear(self, tokens_NH: Tensor, then: Prompt) -> Tensor:
@@ -106,7 +106,7 @@ class Prefix:
             embeds_BLH = self._model.embed(self._ids(then.ids), **self._media(then.spans))
             embeds_LH = torch.cat([embeds_LH, embeds_BLH[0]])
         prompt = Prompt([*self._read.ids, *sound, *then.ids], self._read.spans)
-        return self._forward(prompt, is_urgent=True, inputs_embeds=embeds_LH[None])
+        return self._forward(prompt, {"inputs_embeds": embeds_LH[None]}, is_urgent=True)
 
     def settle(self, prompt: Prompt) -> None:
         """What was heard has become a medium: `prompt` has the ids that were read, and names it."""
@@ -177,7 +177,7 @@ class Prefix:
         return {name: value.to(self._model.device) for name, value in media.items()}
 
     @torch.inference_mode()
-    def _forward(self, after: Prompt, *, is_urgent: bool = False, **inputs: Any) -> Tensor:
+    def _forward(self, after: Prompt, inputs: dict[str, Tensor], *, is_urgent: bool = False) -> Tensor:
         """Runs the model on what is new in `after`, which is then what was read. Logits [V] after its end."""
         with self._turnstile.turn(is_urgent=is_urgent):
             self.check_room(len(after.ids))
@@ -187,5 +187,6 @@ class Prefix:
                 # Half of the layers may have grown.
                 self._cache, self._read, self._logits_V = new_cache(self._model), Prompt([], []), None
                 raise
-            self._read, self._logits_V = after, outputs.logits[0, -1]
-            return self._logits_V
+            logits_V = outputs.logits[0, -1]
+            self._read, self._logits_V = after, logits_V
+            return logits_V

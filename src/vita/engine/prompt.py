@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vita.chat.messages import Medium, Message
-from vita.models.processing_vita import EncodedMedium, VitaProcessor
+from vita.models.batching import EncodedMedium
+from vita.models.processing_vita import VitaProcessor
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,19 @@ class Reply(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a model's ear makes of a sound.
+
+    text: the words.
+    likelihoods: of each phrase that was asked for, how likely it is that the sound says this and nothing else, compared
+        with the best reading of it; 0 to 1.
+    """
+
+    text: str
+    likelihoods: dict[str, float]
+
+
 class Listening(Protocol):
     """A sound of the user's turn that is still arriving. Ends with `close` or `cancel`; then it takes nothing more."""
 
@@ -136,6 +149,13 @@ class Listening(Protocol):
 
     def probe(self) -> dict[State, float]:
         """What the turn would be if it ended now; the conversation stays as it is.
+
+        Raises MediaError before 25 ms were heard.
+        """
+        ...
+
+    def words(self, phrases: Sequence[str] = ()) -> Words | None:
+        """The words of the sound so far, and whether it says one of `phrases`; None from a model that hears no words.
 
         Raises MediaError before 25 ms were heard.
         """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vita.chat.messages import Audio, Message, Part, extended
-from vita.engine.protocol import GREEDY, Ending, Result, Sampling, Timing, Usage
+from vita.engine.protocol import GREEDY, Ending, Result, Sampling, Timing, Usage, Words
 from vita.errors import MediaError, PromptError
 from vita.media import SAMPLE_RATE_HZ, check_samples
 from vita.tokens import State
@@ -28,6 +28,8 @@ Script = Callable[[tuple[Message, ...]], Line]
 
 Hears = Callable[[np.ndarray], Mapping[State, float]]
 """The samples heard so far -> the probabilities of what the turn would be; a state that is left out has none."""
+Says = Callable[[np.ndarray], "str | None"]
+"""The samples heard so far -> their words; None for an ear that hears no words."""
 ALWAYS_A_QUESTION = ((0.0, {State.SPOKEN_QUERY: 1.0}),)
 SHORTEST_SECONDS = 0.025
 
@@ -48,16 +50,19 @@ class ScriptedEngine:
     Args:
         script: decides on each reply; or the replies themselves, in order, for all contexts together.
         hears: decides on each probe of a sound; or the probabilities from some seconds on, see `by_seconds`.
+        says: the words of a sound.
     """
 
     def __init__(
         self,
         script: Script | Sequence[Line],
         hears: Hears | Sequence[tuple[float, Mapping[State, float]]] = ALWAYS_A_QUESTION,
+        says: Says = lambda samples: None,
     ) -> None:
         lines = iter(()) if callable(script) else iter(script)
         self.script: Script = script if callable(script) else lambda messages: next(lines)
         self.hears: Hears = hears if callable(hears) else by_seconds(hears)
+        self.says = says
 
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> ScriptedContext:
         """See Engine."""
@@ -90,7 +95,7 @@ class ScriptedContext:
     def listen(self) -> ScriptedListening:
         """See Context."""
         self._check_idle()
-        self._open_listening = ScriptedListening(self._engine.hears, self._end_listening)
+        self._open_listening = ScriptedListening(self._engine, self._end_listening)
         return self._open_listening
 
     def reply(self, sampling: Sampling = GREEDY) -> ScriptedReply:
@@ -133,8 +138,8 @@ class ScriptedContext:
 class ScriptedListening:
     """See `vita.engine.protocol.Listening`. Calls `when_done` once, with the samples or, cancelled, with None."""
 
-    def __init__(self, hears: Hears, when_done: Callable[[np.ndarray | None], None]) -> None:
-        self._hears, self._when_done = hears, when_done
+    def __init__(self, engine: ScriptedEngine, when_done: Callable[[np.ndarray | None], None]) -> None:
+        self._engine, self._when_done = engine, when_done
         self._samples = np.zeros(0, np.float32)
         self._is_open = True
 
@@ -152,8 +157,15 @@ class ScriptedListening:
         """See Listening."""
         self._check_open()
         self._check_long_enough()
-        found = self._hears(self._samples)
+        found = self._engine.hears(self._samples)
         return {state: found.get(state, 0.0) for state in State}
+
+    def words(self, phrases: Sequence[str] = ()) -> Words | None:
+        """See Listening."""
+        self._check_open()
+        self._check_long_enough()
+        text = self._engine.says(self._samples)
+        return None if text is None else Words(text, {phrase: float(phrase == text) for phrase in phrases})
 
     def close(self) -> None:
         """See Listening."""

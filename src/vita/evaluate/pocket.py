@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from vita.api import Answer, Assistant, Question, load
+from vita.api import Answer, Assistant, Question
 from vita.chat.messages import Audio, Image, Message, Part, Text, Video
-from vita.evaluate.pocket_cases import PICTURE_KINDS, Case, cases
+from vita.evaluate.measuring import Run
+from vita.evaluate.pocket_cases import GROUPS, PICTURE_KINDS, Case, cases
+from vita.evaluate.rows import Row
+from vita.evaluate.statistics import wilson
+from vita.evaluate.tables import Cell, Chart, Figure, Section, Series, Table
 from vita.synth.questions import LONG_KINDS
 from vita.synth.world import LANGUAGES
 from vita.tokens import State
@@ -38,24 +37,15 @@ MUST = {
     **{f"typed picture: {kind}": 0.80 for kind in PICTURE_KINDS},
 }
 EXACT_KINDS = frozenset(
-    {"sum", "count_all", "count_shape", "count_colour", "where", "exists", "read", "result", "next_box"}
+    {"sum", "count_all", "count_shape", "count_colour", "where", "exists", "read", "result", "next_box", "code"}
 )
 """Kinds of question whose answer must be exact: "top" is no part of "top left", nor 有 of 没有."""
 
 
 VARIANT = ", "
 """In the name of a group that is only reported: in noise, or by a voice of another engine."""
+_ORDER = {name: number for number, name in enumerate(GROUPS)}
 _ARTICLE = re.compile(r"^(the|an|a) ")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: share right and number of cases."""
-
-    name: str
-    lang: str
-    share: float
-    count: int
 
 
 def matches(case: Case, text: str) -> bool:
@@ -85,17 +75,6 @@ def _prefix_share(given: str, wanted: str) -> float:
     return same / max(len(given), len(wanted), 1)
 
 
-def ask_all(assistant: Assistant, asked: Sequence[Case]) -> list[Answer]:
-    """Answers in the order of the cases, asked in batches of like ones."""
-    order = sorted(range(len(asked)), key=lambda i: (asked[i].group, asked[i].lang))
-    answers: dict[int, Answer] = {}
-    for start in range(0, len(order), BATCH):
-        chosen = order[start : start + BATCH]
-        found = assistant.ask_many([question(asked[i]) for i in chosen], max_new_tokens=160)
-        answers.update(zip(chosen, found, strict=True))
-    return [answers[i] for i in range(len(asked))]
-
-
 def question(case: Case) -> Question:
     """The case as a message."""
     parts: list[Part] = []
@@ -110,49 +89,72 @@ def question(case: Case) -> Question:
     return Question((Message("user", tuple(parts)),))
 
 
-def table(asked: Sequence[Case], answers: Sequence[Answer]) -> list[Row]:
-    """Every group by language, and the rows that join several groups."""
-    marks: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    for case, answer in zip(asked, answers, strict=True):
-        right = answer.state is case.state and (case.state is State.NOISE or matches(case, answer.text))
-        silent = case.state is State.NOISE
-        if not silent:
-            marks[case.group, case.lang].append(right)
-            if VARIANT not in case.group:
-                kind = "typed" if case.state is State.TYPED_QUERY else "spoken"
-                marks[f"{kind} query recognised", case.lang].append(answer.state is case.state)
-        else:
-            marks[f"{case.group} silent", case.lang].append(right)
+def measure(run: Run) -> list[Row]:
+    """Ask every case of the test split."""
+    asked = list(cases(run.settings.limit or 60))
+    asked.sort(key=lambda case: (case.group, case.lang))  # like ones are asked together
+    run.say(f"{len(asked)} cases")
+    return run.measure(asked, lambda case: case.name, lambda batch: ask(run.assistant, batch), batch=BATCH)
+
+
+def ask(assistant: Assistant, asked: Sequence[Case]) -> list[Row]:
+    """Cases asked at once, and scored."""
+    answers = assistant.ask_many([question(case) for case in asked], max_new_tokens=160)
+    return [score(case, answer) for case, answer in zip(asked, answers, strict=True)]
+
+
+def score(case: Case, answer: Answer) -> Row:
+    """Whether the answer is right, and whether the state is."""
+    is_recognised = answer.state is case.state
+    detail = {
+        "asked": case.question or case.said, "wanted": case.answer, "answer": answer.text, "state": answer.state.value,
+    }  # fmt: skip
+    scores = {
+        "right": is_recognised and (case.state is State.NOISE or matches(case, answer.text)),
+        "recognised": is_recognised,
+    }
+    detail |= {"kind": {State.NOISE: "noise", State.TYPED_QUERY: "typed", State.SPOKEN_QUERY: "spoken"}[case.state]}
+    return Row(task="pocket", case=case.name, group=case.group, lang=case.lang, scores=scores, detail=detail)
+
+
+def marks(rows: Sequence[Row]) -> dict[tuple[str, str], list[bool]]:
+    """Right or wrong by line of the table and language: every group, and the lines that join several."""
+    found: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: _ORDER.get(row.group, len(_ORDER))):
+        right, kind = bool(row.scores["right"]), row.detail["kind"]
+        if kind == "noise":
+            found[f"{row.group} silent", row.lang].append(right)
+            continue
+        found[row.group, row.lang].append(right)
+        if VARIANT not in row.group:
+            found[f"{kind} query recognised", row.lang].append(bool(row.scores["recognised"]))
         for joined, prefix in (("typed pictures", "typed picture: "), ("typed print", "typed print: ")):
-            if case.group.startswith(prefix):
-                marks[joined, case.lang].append(right)
-    return [Row(name, lang, sum(m) / len(m), len(m)) for (name, lang), m in marks.items()]
+            if row.group.startswith(prefix):
+                found[joined, row.lang].append(right)
+    return found
 
 
-def render_table(rows: Sequence[Row]) -> str:
-    """Markdown: one line a group, English and Chinese apart, against the bar."""
-    names = list(dict.fromkeys(row.name for row in rows))
-    by = {(row.name, row.lang): row for row in rows}
-    lines = ["| group | en | zh | must | cases |", "|---|---|---|---|---|"]
+def sections(rows: Sequence[Row]) -> list[Section]:
+    """The table against the bars, and the same as bars with intervals."""
+    found = marks(rows)
+    names = list(dict.fromkeys(name for name, _ in found))
+    lines: list[list[Cell]] = []
     for name in names:
-        found = [by.get((name, lang)) for lang in LANGUAGES]
-        cells = [f"{row.share:.3f}" if row else "-" for row in found]
-        must = MUST.get(name)
-        bar = "-" if must is None else f"{must:.2f}"
-        lines.append(f"| {name} | {' | '.join(cells)} | {bar} | {sum(row.count for row in found if row)} |")
-    return "\n".join(lines)
+        mine = [found.get((name, lang), []) for lang in LANGUAGES]
+        bar = "-" if name not in MUST else f"{MUST[name]:.2f}"
+        lines.append([name, *(_figure(one) if one else "-" for one in mine), bar, str(sum(map(len, mine)))])
+    columns = ["group", *LANGUAGES, "must", "cases"]
+    barred = [name for name in names if name in MUST]
+    series = []
+    for lang in LANGUAGES:
+        figures = [_figure(found.get((name, lang), [])) for name in barred]
+        intervals = [(one.low, one.high) for one in figures]
+        series.append(Series(name=lang, x=range(len(barred)), y=[one.value for one in figures], intervals=intervals))
+    chart = Chart(name="pocket", title="The pocket world's test split", kind="bars", labels=barred, series=series)
+    text = "Share right [95 % interval, Wilson], by language; groups with a comma in their name are only reported."
+    return [Section(title="Pocket world", text=text, tables=[Table(columns=columns, rows=lines)], charts=[chart])]
 
 
-def run(*, model: str, device: str, dtype: str, limit: int | None, out: str | None) -> list[Row]:
-    """Generate the test split, ask, print the table, write it to `out` as JSON."""
-    assistant = load(model, device=device, dtype=dtype)
-    started_s = time.perf_counter()
-    asked = list(cases(limit or 60))
-    print(f"{len(asked)} cases in {time.perf_counter() - started_s:.0f} s", file=sys.stderr)
-    answers = ask_all(assistant, asked)
-    rows = table(asked, answers)
-    print(render_table(rows))
-    print(f"{len(asked)} cases, {time.perf_counter() - started_s:.0f} s", file=sys.stderr)
-    if out:
-        Path(out).write_text(json.dumps([vars(row) for row in rows], indent=1), encoding="utf-8")
-    return rows
+def _figure(right: Sequence[bool]) -> Figure:
+    low, high = wilson(sum(right), len(right))
+    return Figure(value=sum(right) / len(right) if right else 0.0, low=low, high=high, count=len(right))

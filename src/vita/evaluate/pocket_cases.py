@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -19,10 +19,11 @@ from vita.synth.pictures import clip_images
 from vita.synth.questions import event_sentence
 from vita.synth.render import render
 from vita.synth.scenes import Scene, random_clip, random_scene, random_things
+from vita.synth.shape_questions import description
 from vita.synth.sounds import SAMPLE_RATE_HZ, mix, sound
 from vita.synth.speech_set import spoken_form
-from vita.synth.turns import Turn, counted, fillings, number
-from vita.synth.voices import Speaker, has_flite, reserved_voice, say
+from vita.synth.turns import Turn, article, counted, fillings, number, thing_name
+from vita.synth.voices import Speaker, festival_voices, has_flite, reserved_voice, say
 from vita.synth.world import COLOURS, LANGUAGES, SHAPES, name_of, texts, world
 from vita.tokens import State
 
@@ -39,7 +40,9 @@ class Case:
     lang: "en" or "zh".
     answer: the right one; several, joined by " | ", for stories.
     state: the right state token.
+    name: the same in every run, and different for every case.
     question, image, clip, audio: what is typed, shown and said.
+    said: the words of `audio`.
     """
 
     group: str
@@ -47,33 +50,36 @@ class Case:
     lang: str
     answer: str
     state: State
+    name: str = ""
     question: str | None = None
     image: Image.Image | None = None
     clip: Clip | None = None
     audio: np.ndarray | None = None
+    said: str | None = None
 
 
 def cases(count: int, seed: int = 2026) -> Iterator[Case]:
     """About `count` cases of every group and language."""
     for lang in LANGUAGES:
-        for group, make in _GROUPS.items():
+        for group, make in GROUPS.items():
             rng = random.Random(f"pocket test {seed} {lang} {group}")
-            for _ in range(count):
-                yield make(group, lang, rng)
-    if has_flite():
-        rng = random.Random(f"pocket test {seed} flite")
-        for _ in range(count):
-            turn = _fact(rng, "en")
-            yield _spoken("spoken facts, flite slt", turn, rng, Speaker(engine="flite", voice="slt"))
+            for index in range(count):
+                yield replace(make(group, lang, rng), name=f"{lang}/{group}/{index}")
+    strangers = [("flite slt", Speaker(engine="flite", voice="slt"))] if has_flite() else []
+    strangers += [(f"festival {voice}", Speaker(engine="festival", voice=voice)) for voice in festival_voices()]
+    for stranger, speaker in strangers:
+        rng, group = random.Random(f"pocket test {seed} {stranger.partition(' ')[0]}"), f"spoken facts, {stranger}"
+        for index in range(count):
+            yield replace(spoken_case(group, fact_turn(rng, "en"), rng, speaker), name=f"en/{group}/{index}")
 
 
-def _fact(rng: random.Random, lang: str) -> Turn:
+def fact_turn(rng: random.Random, lang: str) -> Turn:
     entry = rng.choice(world()["facts"])
     question = rng.choice(held_out.FACT[lang]).replace("{x}", entry[lang]["about"])
     return Turn(kind="fact", lang=lang, question=question, answer=entry[lang]["answer"])
 
 
-def _sum(rng: random.Random, lang: str) -> Turn:
+def sum_turn(rng: random.Random, lang: str) -> Turn:
     a = rng.randint(0, 20)
     b = rng.randint(0, 20 - a)
     question = expand(rng.choice(held_out.SUM[lang]), rng, {"a": number(a, lang), "b": number(b, lang)})
@@ -92,6 +98,7 @@ def _shapes(kind: str, rng: random.Random, lang: str) -> Turn:
         scene = Scene(kind="shapes", things=random_things(rng))
         thing = rng.choice(scene.things)
         shape, colour = thing.shape, thing.colour
+        is_alone = sum(t.place == thing.place for t in scene.things) == 1
         same_shape = sum(t.shape == shape for t in scene.things)
         same_colour = sum(t.colour == colour for t in scene.things)
         both = sum(t.shape == shape and t.colour == colour for t in scene.things)
@@ -106,14 +113,16 @@ def _shapes(kind: str, rng: random.Random, lang: str) -> Turn:
             "count_colour": counted(same_colour, lang),
             "where": name_of("positions", thing.place, lang) if both == 1 else None,
             "exists": {"en": ("no", "yes"), "zh": ("没有", "有")}[lang][both > 0],
+            "at_place": article(thing_name(shape, colour, lang), lang) if is_alone else None,
+            "describe": description(scene, lang),
         }
         if answers[kind] is not None:
-            question = _phrase(held_out.PICTURE, kind, lang, rng, shape=shape, colour=colour)
+            question = _phrase(held_out.PICTURE, kind, lang, rng, shape=shape, colour=colour, place=thing.place)
             return Turn(kind=kind, lang=lang, question=question, answer=answers[kind] or "", scene=scene)
 
 
 def _print(kind: str, rng: random.Random, lang: str) -> Turn:
-    scene = random_scene(rng, {"read": "text", "result": "sum", "next_box": "chart"}[kind])
+    scene = random_scene(rng, {"read": "text", "result": "sum", "next_box": "chart", "code": "chart"}[kind])
     if kind == "next_box":
         at = rng.randrange(len(scene.boxes) - 1)
         return Turn(
@@ -123,7 +132,10 @@ def _print(kind: str, rng: random.Random, lang: str) -> Turn:
             answer=scene.boxes[at + 1],
             question=_phrase(held_out.PICTURE, kind, lang, rng, label=scene.boxes[at]),
         )
-    answer = scene.text if kind == "read" else number(questions.sum_value(scene.text), lang)
+    if kind == "code":
+        answer = questions.chart_code(scene.boxes)
+    else:
+        answer = scene.text if kind == "read" else number(questions.sum_value(scene.text), lang)
     return Turn(kind=kind, lang=lang, scene=scene, answer=answer, question=_phrase(held_out.PICTURE, kind, lang, rng))
 
 
@@ -146,7 +158,7 @@ def _clip(rng: random.Random, lang: str) -> Turn:
     )
 
 
-def _long(rng: random.Random, lang: str) -> Turn:
+def long_turn(rng: random.Random, lang: str) -> Turn:
     kind = rng.choice(questions.LONG_KINDS)
     entry = texts("small_talk")[lang][kind]
     answer = " | ".join(t["text"] for t in entry["titles"]) if kind == "story" else entry["answer"][0]
@@ -182,10 +194,11 @@ def _typed(group: str, turn: Turn, rng: random.Random) -> Case:
     )
 
 
-def _spoken(
+def spoken_case(
     group: str, turn: Turn, rng: random.Random, speaker: Speaker | None = None, snr_db: float | None = None
 ) -> Case:
-    wave = say(spoken_form(turn.question, turn.lang), speaker or reserved_voice(rng, turn.lang))
+    said = spoken_form(turn.question, turn.lang)
+    wave = say(said, speaker or reserved_voice(rng, turn.lang))
     wave = np.pad(wave, (rng.randint(800, 4000), rng.randint(800, 4000))) * np.float32(rng.uniform(0.3, 1.0))
     if snr_db is not None:
         generator = np.random.default_rng(rng.getrandbits(32))
@@ -201,16 +214,22 @@ def _spoken(
         answer=turn.answer,
         state=turn.state(spoken=True),
         audio=wave.astype(np.float32),
+        said=said,
         image=_image(turn, rng),
         clip=_frames(turn, rng),
     )
 
 
-def _side_talk(rng: random.Random, lang: str) -> Turn:
+def side_talk_turn(rng: random.Random, lang: str) -> Turn:
     return Turn(kind="side_talk", lang=lang, question=rng.choice(held_out.SIDE_TALK[lang]), answer="", noise=True)
 
 
-def _sound_case(group: str, lang: str, rng: random.Random) -> Case:
+def backchannel_turn(rng: random.Random, lang: str) -> Turn:
+    question = rng.choice(held_out.BACKCHANNEL[lang])
+    return Turn(kind="backchannel", lang=lang, question=question, answer="", noise=True)
+
+
+def sound_case(group: str, lang: str, rng: random.Random) -> Case:
     generator = np.random.default_rng(rng.getrandbits(32))
     wave = sound(str(generator.choice(SOUNDS)), generator.uniform(1.5, 4.0), generator)
     return Case(group=group, kind="sound", lang=lang, answer="", state=State.NOISE, audio=wave)
@@ -224,7 +243,7 @@ def _typed_group(make: Callable[[random.Random, str], Turn]) -> Maker:
 
 
 def _spoken_group(make: Callable[[random.Random, str], Turn], snr_db: float | None = None) -> Maker:
-    return lambda group, lang, rng: _spoken(group, make(rng, lang), rng, snr_db=snr_db)
+    return lambda group, lang, rng: spoken_case(group, make(rng, lang), rng, snr_db=snr_db)
 
 
 def _of(make: Callable[[str, random.Random, str], Turn], kind: str) -> Callable[[random.Random, str], Turn]:
@@ -234,23 +253,27 @@ def _of(make: Callable[[str, random.Random, str], Turn], kind: str) -> Callable[
 PICTURE_KINDS = ("colour_of_shape", "shape_of_colour", "count_all", "count_shape", "count_colour", "where", "exists")
 PRINT_KINDS = ("read", "result", "next_box")
 _SPOKEN: dict[str, Callable[[random.Random, str], Turn]] = {
-    "spoken facts": _fact,
-    "spoken sums": _sum,
+    "spoken facts": fact_turn,
+    "spoken sums": sum_turn,
     "spoken pictures": _any_picture,
     "spoken clips": _clip,
 }
-_GROUPS: dict[str, Maker] = {
-    "typed facts": _typed_group(_fact),
-    "typed sums": _typed_group(_sum),
+GROUPS: dict[str, Maker] = {
+    "typed facts": _typed_group(fact_turn),
+    "typed sums": _typed_group(sum_turn),
     **{f"typed picture: {kind}": _typed_group(_of(_shapes, kind)) for kind in PICTURE_KINDS},
     **{f"typed print: {kind}": _typed_group(_of(_print, kind)) for kind in PRINT_KINDS},
     "typed clips": _typed_group(_clip),
-    "typed long": _typed_group(_long),
+    "typed long": _typed_group(long_turn),
     **{group: _spoken_group(make) for group, make in _SPOKEN.items()},
-    "spoken long": _spoken_group(_long),
+    "spoken long": _spoken_group(long_turn),
     **{f"{group}, 10 dB": _spoken_group(make, snr_db=10.0) for group, make in _SPOKEN.items()},
-    "side talk": _spoken_group(_side_talk),
-    "sounds": _sound_case,
+    "side talk": _spoken_group(side_talk_turn),
+    "sounds": sound_case,
+    "at place, typed": _typed_group(_of(_shapes, "at_place")),
+    "description, typed": _typed_group(_of(_shapes, "describe")),
+    "chart as code, typed": _typed_group(_of(_print, "code")),
+    "backchannels, spoken": _spoken_group(backchannel_turn),
 }
 
-__all__ = ["PICTURE_KINDS", "PRINT_KINDS", "Case", "cases"]
+__all__ = ["GROUPS", "PICTURE_KINDS", "PRINT_KINDS", "Case", "cases"]

@@ -6,6 +6,7 @@ a file that is too long is refused before it is decoded to its end.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 SAMPLE_RATE_HZ = 16_000
 _RATES_HZ = (1_000, 768_000)
 _BLOCK_VALUES = 262_144
+_MISSING = re.compile(r"^\s*(?:data|SSND|riff|Riff size|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+"""Sizes that a header announces and sizes that are there, in libsndfile's log."""
+_PADDING_BYTES = 16
+_UNKNOWN_BYTES = 0x7F000000
+"""From here on a size means that the writer did not know it: sound that was streamed."""
 _FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63, "flt": 1, "dbl": 1}
 
 
@@ -137,6 +143,7 @@ class _Mono16k:
 def _load_with_sndfile(file: soundfile.SoundFile, name: str, limits: MediaLimits) -> np.ndarray:
     sink = _Mono16k(name, file.samplerate, limits)
     _check_seconds(name, file.frames / file.samplerate, limits)
+    _check_whole(file.extra_info, name)
     block_frames = max(1, _BLOCK_VALUES // file.channels)
     try:
         while len(block := file.read(block_frames, dtype="float32", always_2d=True)):
@@ -144,6 +151,18 @@ def _load_with_sndfile(file: soundfile.SoundFile, name: str, limits: MediaLimits
     except soundfile.SoundFileError as error:
         raise MediaError(f"{name} is damaged", got=error, fix="export it again") from None
     return sink.finish()
+
+
+def _check_whole(log: str, name: str) -> None:
+    """libsndfile shortens a file that ends too early, and says so in its log only."""
+    for announced, there in (map(int, sizes) for sizes in _MISSING.findall(log)):
+        if there + _PADDING_BYTES < announced < _UNKNOWN_BYTES:
+            raise MediaError(
+                f"{name} is cut short",
+                got=f"{there} bytes of sound",
+                expected=f"{announced}, as it says itself",
+                fix="copy or download it again",
+            )
 
 
 def _load_with_ffmpeg(opened: Opened, limits: MediaLimits) -> np.ndarray:

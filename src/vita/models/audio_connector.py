@@ -82,6 +82,11 @@ class AudioConnector(nn.Module):
             x = conv(x)
         return x, mask_BL[:, :: self.config.token_stride]
 
+    @property
+    def projection_weight(self) -> Tensor:
+        """A weight of the projection: where the tokens are made, and in which number format."""
+        return next(self.projection.parameters())
+
     def time_convs(self) -> list[TimeConv]:
         """The convolutions in the order in which they apply."""
         return cast("list[TimeConv]", list(self.convs))

@@ -10,7 +10,7 @@ Shape legend: T mel frames, F mel bins, L encoder frames, D encoder width, N tok
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -18,13 +18,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vita.errors import ConfigError
+from vita.models.audio_features import audio_features
 from vita.models.audio_layers import LayerPast
 from vita.models.configuration_audio import MIN_FRAMES, VitaAudioConfig
+from vita.models.ctc_words import WordsHeard
 from vita.models.filterbank import MelStream
+from vita.models.posterior import PosteriorProjection
 
 if TYPE_CHECKING:
     from vita.models.audio_connector import AudioConnector
     from vita.models.audio_tower import AudioTower
+    from vita.models.whisper_tower import WhisperTower
 
 
 @dataclass
@@ -129,9 +133,15 @@ def _encode_chunk(tower: AudioTower, state: TowerStream, chunk: Tensor) -> Tenso
 
 @dataclass
 class ConnectorStream:
-    """The encoder frames [L, width] that each convolution of the connector still needs; it starts with its zeros."""
+    """Where one sound's way through the connector stands.
+
+    waiting: the encoder frames [L, width] that each convolution still needs; it starts with its zeros.
+    words: what was heard, where the connector has words.
+    finished: nothing more may come.
+    """
 
     waiting: list[Tensor]
+    words: WordsHeard | None = None
     finished: bool = False
 
 
@@ -149,7 +159,11 @@ def push_hidden(connector: AudioConnector, state: ConnectorStream, hidden_LD: Te
         state.waiting[i] = x[num_outputs * conv.stride :]
         x = conv.convolve(x[None])[0] if num_outputs else x.new_zeros(0, conv.out_dim)
     state.finished = final
-    return connector.projection(x)
+    if not isinstance(connector.projection, PosteriorProjection):
+        return connector.projection(x)
+    tokens_NH, posterior_NV = connector.projection.with_posterior(x)
+    state.words = (state.words or WordsHeard()).add(posterior_NV)
+    return tokens_NH
 
 
 def _join(before: Tensor | None, after: Tensor) -> Tensor:
@@ -157,7 +171,12 @@ def _join(before: Tensor | None, after: Tensor) -> Tensor:
 
 
 class AudioStream:
-    """One sound on its way from samples to tokens; what the engine's listening stream holds."""
+    """One sound on its way from samples to tokens; what the engine's listening stream holds.
+
+    words: what was heard up to the last call of `rest`; None before, and where the connector has no words.
+    """
+
+    words: WordsHeard | None = None
 
     def __init__(self, tower: AudioTower, connector: AudioConnector) -> None:
         self.tower, self.connector = tower, connector
@@ -171,14 +190,19 @@ class AudioStream:
 
     def rest(self) -> Tensor:
         """The tokens that are left if the sound ends now [N, H]; it can go on. A sound under 25 ms gives none."""
-        tower, connector = replace(self._tower), ConnectorStream(list(self._connector.waiting))
-        return self.connector.finish(connector, self.tower.finish(tower))
+        tower = replace(self._tower)
+        connector = replace(self._connector, waiting=list(self._connector.waiting))
+        tokens_NH = self.connector.finish(connector, self.tower.finish(tower))
+        self.words = connector.words
+        return tokens_NH
 
 
 class WholeAudio:
-    """The same for a tower with full attention: all tokens are left until the sound has ended."""
+    """The same for a tower with full attention: all tokens are left until the sound has ended. It tells no words."""
 
-    def __init__(self, tower: AudioTower, connector: AudioConnector) -> None:
+    words: WordsHeard | None = None
+
+    def __init__(self, tower: AudioTower | WhisperTower, connector: AudioConnector) -> None:
         self.tower, self.connector = tower, connector
         self._mel = MelStream(num_bins=tower.config.input_dim)
         self._features: list[np.ndarray] = []
@@ -191,17 +215,38 @@ class WholeAudio:
     @torch.no_grad()
     def rest(self) -> Tensor:
         """The tokens of the sound so far [N, H]; the whole of it is encoded. A sound under 25 ms gives none."""
-        num_frames = sum(map(len, self._features))
-        if not num_frames:
+        features_TF = self._whole()
+        if not len(features_TF):
             return self._no_tokens()
-        features_BTF = torch.from_numpy(np.concatenate(self._features))[None].to(self.tower.cmvn.mean.device)
-        tokens_BNH, mask_BN = self.connector(*self.tower(features_BTF, torch.tensor([num_frames])))
+        device = self.connector.projection_weight.device
+        features_BTF = torch.from_numpy(features_TF)[None].to(device)
+        tokens_BNH, mask_BN = self.connector(*self.tower(features_BTF, torch.tensor([len(features_TF)])))
         return tokens_BNH[mask_BN]
 
+    def _whole(self) -> np.ndarray:
+        """The mel features of the sound so far [T, F]."""
+        return np.concatenate(self._features) if self._features else np.empty((0, 0), np.float32)
+
     def _no_tokens(self) -> Tensor:
-        return self.tower.cmvn.mean.new_zeros(0, self.connector.config.output_dim)
+        return self.connector.projection_weight.new_zeros(0, self.connector.config.output_dim)
 
 
-def open_audio_stream(tower: AudioTower, connector: AudioConnector) -> AudioStream | WholeAudio:
+class WholeSound(WholeAudio):
+    """The same for a tower whose features depend on the whole sound, such as Whisper's: the samples are kept."""
+
+    def push(self, samples: np.ndarray) -> Tensor:
+        """Takes mono float samples at 16 kHz; gives no tokens, [0, H]."""
+        self._features.append(np.array(samples, np.float32))
+        return self._no_tokens()
+
+    def _whole(self) -> np.ndarray:
+        samples = np.concatenate(self._features) if self._features else np.empty(0, np.float32)
+        config = self.connector.config
+        return audio_features(samples, config) if config.num_frames(len(samples)) else samples
+
+
+def open_audio_stream(tower: AudioTower | WhisperTower, connector: AudioConnector) -> AudioStream | WholeAudio:
     """Chunk by chunk where the tower allows it, else at its end; either way the numbers of the batch."""
-    return (AudioStream if tower.config.streamable else WholeAudio)(tower, connector)
+    if not tower.config.streamable:
+        return (WholeSound if tower.config.encoder == "whisper" else WholeAudio)(tower, connector)
+    return AudioStream(cast("AudioTower", tower), connector)

@@ -9,6 +9,7 @@ Shape legend: B batch, T mel frames, F mel bins, L encoder frames, D width.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,9 @@ from vita.models.audio_masks import draw_chunks, valid_frames, visibility
 from vita.models.audio_stream import TowerStream, finish_features, open_tower_stream, push_features
 from vita.models.cmvn import Cmvn
 from vita.models.configuration_audio import MIN_FRAMES, VitaAudioConfig
+
+if TYPE_CHECKING:
+    from vita.models.whisper_tower import WhisperTower
 
 
 class AudioTower(nn.Module):
@@ -112,6 +116,15 @@ class AudioTower(nn.Module):
             self.config.chunk_size if chunk_size is None else chunk_size,
             self.config.left_chunks if left_chunks is None else left_chunks,
         )
+
+
+def build_audio_tower(config: VitaAudioConfig) -> AudioTower | WhisperTower:
+    """The tower named by config.encoder: forward(features_BTF, lengths_B) -> hidden [B, L, D], mask [B, L]."""
+    if config.encoder == "whisper":
+        from vita.models.whisper_tower import WhisperTower
+
+        return WhisperTower(config)
+    return AudioTower(config)
 
 
 def lengthen_short(x_BTF: Tensor, lengths_B: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 from transformers import PreTrainedConfig
 
 from vita.errors import ConfigError
+from vita.models.filterbank import num_frames
 
 MIN_FRAMES = 7
 """Mel frames under the receptive field of one encoder frame: shorter sounds are padded to this."""
 REFERENCE_MAX_POSITIONS = {"abs": 1499, "rel": 5000}
+WHISPER_HOP = 160
+"""Samples per mel frame of Whisper; an encoder frame is two."""
 CHOICES = {
+    "encoder": ("whale", "whisper"),
     "position": ("abs", "rel", "rotary"),
     "feed_forward": ("linear", "conv1d-linear"),
     "connector_type": ("cnn", "linear", "subsampling", "ctc"),
@@ -29,7 +33,9 @@ SIZES = (
     "num_hidden_layers",
     "conv_kernel_size",
     "connector_kernel_size",
+    "connector_stride",
     "output_dim",
+    "window_positions",
 )
 CHUNK_FRAMES_DRAWN = 25
 """Largest chunk (encoder frames of 40 ms) drawn in training with dynamic chunks."""
@@ -37,6 +43,10 @@ CHUNK_FRAMES_DRAWN = 25
 
 class VitaAudioConfig(PreTrainedConfig):
     r"""
+    encoder (`str`): "whale", VITA's and ours, or "whisper", the encoder of a Whisper. The latter takes hidden_size,
+        num_attention_heads, intermediate_size, num_hidden_layers, hidden_act, input_dim and window_positions of what
+        follows, and all of the connector.
+    window_positions (`int`): encoder frames of 20 ms that a Whisper sees together; longer sounds are cut into windows.
     input_dim (`int`): mel bins of a feature frame.
     subsampling_dim (`int`): channels of the two convolutions and width of their output.
     position (`str`): "abs" and "rel" as in VITA-1.0, "rotary" for towers trained here.
@@ -48,6 +58,7 @@ class VitaAudioConfig(PreTrainedConfig):
     dynamic_chunks (`bool`): draw both at random for every call in training; evaluation uses the two above.
     max_positions (`int`, *optional*): most encoder frames of one clip; by default the limit of the position kind.
     connector_type (`str`): "cnn", "linear", "subsampling" (VITA-1.0) or "ctc" (ours: posteriors times a table).
+    connector_stride (`int`): encoder frames per token of the "subsampling" connector.
     connector_num_convs (`int`): convolutions of the "subsampling" connector, 1 or 2.
     output_dim (`int`): width of the language model.
     ctc_vocab_size (`int`): symbols of the "ctc" connector without the blank, which comes last.
@@ -56,6 +67,8 @@ class VitaAudioConfig(PreTrainedConfig):
     model_type = "vita_audio"
     base_config_key = "audio_config"
 
+    encoder: str = "whale"
+    window_positions: int = 1500
     input_dim: int = 80
     subsampling_dim: int = 1024
     hidden_size: int = 1024
@@ -79,6 +92,7 @@ class VitaAudioConfig(PreTrainedConfig):
     max_positions: int | None = None
     connector_type: str = "subsampling"
     connector_kernel_size: int = 5
+    connector_stride: int = 2
     connector_activation: str = "gelu"
     connector_norm: str = "layer"
     connector_norm_eps: float | int = 1e-3
@@ -88,7 +102,7 @@ class VitaAudioConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs) -> None:
         super().__post_init__(**kwargs)
-        if self.max_positions is None:
+        if self.max_positions is None and self.encoder == "whale":
             self.max_positions = REFERENCE_MAX_POSITIONS.get(self.position)
         self._check_choices()
         self._check_sizes()
@@ -123,6 +137,14 @@ class VitaAudioConfig(PreTrainedConfig):
     def _check_chunks(self) -> None:
         if self.chunk_size == 0 or self.chunk_size < -1:
             raise ConfigError("audio chunk_size out of range", got=self.chunk_size, expected="-1 (full) or >= 1")
+        if self.encoder == "whisper" and self.chunk_size != -1:
+            raise ConfigError("Whisper's encoder has no chunks", got=self.chunk_size, expected="chunk_size -1")
+        if self.encoder == "whisper" and self.window_positions % 50:
+            raise ConfigError(
+                "Whisper's window is no whole number of seconds",
+                got=f"{self.window_positions} frames",
+                expected="a multiple of 50",
+            )
         if self.left_chunks < -1:
             raise ConfigError("audio left_chunks out of range", got=self.left_chunks, expected="-1 (all) or >= 0")
 
@@ -139,10 +161,32 @@ class VitaAudioConfig(PreTrainedConfig):
     @property
     def token_stride(self) -> int:
         """Encoder frames per token of the connector."""
-        return 2 if self.connector_type in ("subsampling", "ctc") else 1
+        if self.connector_type == "subsampling":
+            return self.connector_stride
+        return 2 if self.connector_type == "ctc" else 1
+
+    @property
+    def frame_ms(self) -> int:
+        """Milliseconds per encoder frame."""
+        return 20 if self.encoder == "whisper" else 40
+
+    @property
+    def window_samples(self) -> int:
+        """Samples of a window of Whisper's encoder."""
+        return 2 * WHISPER_HOP * self.window_positions
+
+    def num_frames(self, num_samples: int) -> int:
+        """Mel frames of a clip of so many samples at 16 kHz; 0 for one that is too short (under 25 ms)."""
+        if self.encoder == "whale" or not num_frames(num_samples):
+            return num_frames(num_samples)
+        windows, rest = divmod(num_samples, self.window_samples)
+        last = min(-(-rest // WHISPER_HOP) + 2, 2 * self.window_positions) if rest else 0
+        return 2 * self.window_positions * windows + last
 
     def num_encoder_frames(self, num_frames: int) -> int:
         """Encoder frames of a clip of `num_frames` mel frames; a clip shorter than 7 frames is padded to 7."""
+        if self.encoder == "whisper":
+            return -(-num_frames // 2)
         return ((max(num_frames, MIN_FRAMES) - 1) // 2 - 1) // 2
 
     def num_audio_tokens(self, num_frames: int) -> int:

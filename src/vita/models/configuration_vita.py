@@ -8,14 +8,23 @@ from __future__ import annotations
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import AutoConfig, InternVLVisionConfig, PreTrainedConfig, ResNetConfig
+from transformers import (
+    AutoConfig,
+    CLIPVisionConfig,
+    InternVLVisionConfig,
+    PreTrainedConfig,
+    ResNetConfig,
+    SiglipVisionConfig,
+)
 
 from vita.errors import ConfigError
 from vita.models.configuration_audio import VitaAudioConfig
 from vita.models.tiling import IMAGE_MEAN, IMAGE_STD
 from vita.tokens import VITA_1_0_STATES, StateTokens
 
-VISION_ENCODERS = (InternVLVisionConfig.model_type, ResNetConfig.model_type)
+FIXED_SIZE_ENCODERS = (SiglipVisionConfig.model_type, CLIPVisionConfig.model_type)
+"""Vision encoders that look at tiles of their own size only."""
+VISION_ENCODERS = (InternVLVisionConfig.model_type, ResNetConfig.model_type, *FIXED_SIZE_ENCODERS)
 CONNECTORS = ("mlp2x_gelu", "slots")
 DEFAULT_CONNECTOR = {"type": "mlp2x_gelu"}
 
@@ -24,7 +33,7 @@ DEFAULT_CONNECTOR = {"type": "mlp2x_gelu"}
 class VitaConfig(PreTrainedConfig):
     r"""
     text_config (`PreTrainedConfig` or `dict`): any causal language model of transformers (default: Mixtral).
-    vision_config (`InternVLVisionConfig`, `ResNetConfig` or `dict`): the vision encoder (default: InternViT).
+    vision_config (`PreTrainedConfig` or `dict`): the vision encoder: InternViT (default), SigLIP, CLIP or a ResNet.
     audio_config (`VitaAudioConfig` or `dict`): the audio encoder and its connector.
     vision_connector (`dict`): {"type": "mlp2x_gelu"}, or {"type": "slots", "num_slots": .., "frame_slots": .., ..}.
     image_token_id (`int`): id that stands for one picture feature. It may lie outside the vocabulary.
@@ -119,6 +128,10 @@ class VitaConfig(PreTrainedConfig):
         block = round(1 / self.downsample_ratio) if 0 < self.downsample_ratio <= 1 else 0
         if not block or abs(block * self.downsample_ratio - 1) > 1e-6:
             raise ConfigError("downsample_ratio must be 1 over a whole number", got=self.downsample_ratio)
+        if self.vision_config.model_type in FIXED_SIZE_ENCODERS and self.tile_size != self._image_size():
+            raise ConfigError(
+                "this vision encoder looks at tiles of its own size", got=self.tile_size, expected=self._image_size()
+            )
         if self.tile_size % (self.patch_size * self._patches_per_token_edge):
             raise ConfigError(
                 "tile_size does not divide into patches and tokens",
@@ -147,7 +160,8 @@ class VitaConfig(PreTrainedConfig):
         if self.vision_config.model_type == ResNetConfig.model_type:
             halvings = len(self.vision_config.hidden_sizes) - 1 + self.vision_config.downsample_in_first_stage
             return 4 * 2**halvings
-        return int(self.vision_config.patch_size[0])
+        size = self.vision_config.patch_size
+        return int(size if isinstance(size, int) else size[0])
 
     @property
     def vision_width(self) -> int:

@@ -19,7 +19,7 @@ from transformers.utils.generic import can_return_tuple
 
 from vita.errors import ConfigError, MediaError, PromptError
 from vita.models.audio_connector import AudioConnector
-from vita.models.audio_tower import AudioTower
+from vita.models.audio_tower import build_audio_tower
 from vita.models.configuration_vita import VitaConfig
 from vita.models.fusion import scatter_features, select_features
 from vita.models.loss import causal_loss, label_positions
@@ -37,7 +37,9 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
     main_input_name = "input_ids"
     input_modalities = ["text", "image", "audio"]  # noqa: RUF012
     supports_gradient_checkpointing = True
-    _no_split_modules = ["InternVLVisionLayer", "EncoderLayer"]  # noqa: RUF012
+    _no_split_modules = [  # noqa: RUF012
+        "InternVLVisionLayer", "SiglipEncoderLayer", "CLIPEncoderLayer", "EncoderLayer", "WhisperEncoderLayer",
+    ]  # fmt: skip
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -49,7 +51,7 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self._is_built = False
         self.vision_tower = VisionTower(config.vision_config, config.patch_size)
         self.vision_connector = build_vision_connector(config)
-        self.audio_tower = AudioTower(config.audio_config)
+        self.audio_tower = build_audio_tower(config.audio_config)
         self.audio_connector = AudioConnector(config.audio_config)
         self.language_model = AutoModelForCausalLM.from_config(config.text_config)
         self.post_init()
@@ -161,8 +163,8 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             input_ids: int64 [B, T], or None with `inputs_embeds`.
             attention_mask: [B, T], 0 at padding.
             position_ids: int64 [B, T]; counting from 0 in each row by default. They may start anew within a row:
-                samples packed into one row, which do not
-                see each other if there is neither an attention_mask nor a cache.
+                samples packed into one row, which do not see each other if there is neither an attention_mask nor a
+                cache.
             past_key_values: a cache of transformers.
             inputs_embeds: embeddings [B, T, H] in place of ids and media.
             labels: int64 [B, T], -100 where nothing is learned; shifted by one here.
@@ -179,31 +181,36 @@ class VitaForConditionalGeneration(PreTrainedModel, GenerationMixin):
             The language model's own output class: loss, logits [B, T, V], past_key_values, ...
         """
         given = (pixel_values, tile_token_counts, audio_features, audio_lengths, audio_token_counts)
-        media: dict[str, Any] = dict(zip(MEDIA_INPUTS, given, strict=True))
+        kwargs |= self._fused(input_ids, inputs_embeds, dict(zip(MEDIA_INPUTS, given, strict=True)))
         kwargs |= {"attention_mask": attention_mask, "position_ids": position_ids}
-        kwargs |= {"past_key_values": past_key_values, "use_cache": use_cache}
+        kwargs |= {"past_key_values": past_key_values, "use_cache": use_cache, "logits_to_keep": logits_to_keep}
         if output_router_logits is not None:
             kwargs["output_router_logits"] = output_router_logits
+        if labels is None:
+            return self.language_model(**kwargs)
+        skip_logits = self.training if skip_logits is None else skip_logits
+        return self._forward_with_loss(labels, skip_logits, num_items_in_batch, **kwargs)
+
+    def _fused(
+        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, media: dict[str, Tensor | None]
+    ) -> dict[str, Tensor | None]:
+        """What the language model reads: the ids as they are, or embeddings of ids and media."""
         if inputs_embeds is None:
             if input_ids is None:
                 raise PromptError("neither input_ids nor inputs_embeds given")
             if self._needs_fusion(input_ids, media):
-                input_ids, inputs_embeds = None, self.embed(input_ids, **media)
-        kwargs |= {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
-        if labels is None:
-            return self.language_model(logits_to_keep=logits_to_keep, **kwargs)
-        if not isinstance(logits_to_keep, int) or logits_to_keep != 0:
-            raise ConfigError("logits_to_keep cannot be combined with labels", fix="use skip_logits")
-        skip_logits = self.training if skip_logits is None else skip_logits
-        if use_cache is None and past_key_values is None:
-            kwargs["use_cache"] = False  # with a cache, transformers does not look for samples packed into one row
-        return self._forward_with_loss(labels, skip_logits, num_items_in_batch, **kwargs)
+                return {"input_ids": None, "inputs_embeds": self.embed(input_ids, **media)}
+        return {"input_ids": input_ids, "inputs_embeds": inputs_embeds}
 
     def _forward_with_loss(
         self, labels_BT: Tensor, skip_logits: bool, num_items: int | Tensor | None, **kwargs: Any
     ) -> CausalLMOutputWithPast:
+        if not isinstance(kwargs["logits_to_keep"], int) or kwargs["logits_to_keep"] != 0:
+            raise ConfigError("logits_to_keep cannot be combined with labels", fix="use skip_logits")
+        if kwargs["use_cache"] is None and kwargs["past_key_values"] is None:
+            kwargs["use_cache"] = False  # with a cache, transformers does not look for samples packed into one row
         keep, targets_BK = label_positions(labels_BT) if skip_logits else (0, labels_BT[:, 1:])
-        outputs = self.language_model(logits_to_keep=keep, **kwargs)
+        outputs = self.language_model(**{**kwargs, "logits_to_keep": keep})
         logits_BKV = outputs.logits if skip_logits else outputs.logits[:, :-1]
         loss = causal_loss(logits_BKV, targets_BK, num_items)
         aux_loss = getattr(outputs, "aux_loss", None)

@@ -53,5 +53,10 @@ class PosteriorProjection(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """hidden [..., in_dim] -> tokens [..., out_dim]."""
-        tokens = self.embed(self.posterior(self.logits(hidden)))
-        return tokens if self.residual is None else tokens + self.residual(hidden)
+        return self.with_posterior(hidden)[0]
+
+    def with_posterior(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """hidden [..., in_dim] -> tokens [..., out_dim] and the posterior [..., sum(group_sizes)] that made them."""
+        posterior = self.posterior(self.logits(hidden))
+        tokens = self.embed(posterior)
+        return (tokens if self.residual is None else tokens + self.residual(hidden)), posterior

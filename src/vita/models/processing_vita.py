@@ -14,9 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
 from transformers import AutoProcessor, BatchFeature, PreTrainedTokenizerBase
 from transformers.processing_utils import ProcessorMixin
 
@@ -26,27 +23,12 @@ from vita.chat.messages import PLACEHOLDER_OF, Audio, Image, Medium, Message, Vi
 from vita.chat.state import StateReader, spelling_ids
 from vita.chat.template import Template, Turn
 from vita.errors import CheckpointError, ConfigError, LimitError, PromptError
+from vita.models.audio_features import audio_features
+from vita.models.batching import EncodedMedium, pad_ids, pad_token_id, stack_media
 from vita.models.configuration_vita import VitaConfig
-from vita.models.filterbank import mel_features, num_frames
 from vita.models.tiling import crop_frame, normalise, num_tiles, tile_pixels
 
 PROCESSOR_FILE = "processor_config.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodedMedium:
-    """One medium as numbers.
-
-    ids: what stands in the prompt, one id per feature.
-    pixel_values: float32 [N, 3, S, S] for an image (its tiles) or a video (its frames).
-    tile_token_counts: features of each tile.
-    audio_features: float32 [T, F] for a sound.
-    """
-
-    ids: list[int]
-    pixel_values: np.ndarray | None = None
-    tile_token_counts: tuple[int, ...] = ()
-    audio_features: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -141,13 +123,14 @@ class VitaProcessor(ProcessorMixin):
 
     def audio_ids(self, num_samples: int) -> list[int]:
         """The ids that stand for a sound of that many samples at 16 kHz."""
-        return [self.config.audio_token_id] * self.config.audio_config.num_audio_tokens(num_frames(num_samples))
+        audio = self.config.audio_config
+        return [self.config.audio_token_id] * audio.num_audio_tokens(audio.num_frames(num_samples))
 
     def encode_medium(self, medium: Medium) -> EncodedMedium:
         """A medium as numbers: tiles of an image, frames of a video, mel features of a sound."""
         config, ids = self.config, self.feature_ids(medium)
         if isinstance(medium, Audio):
-            return EncodedMedium(ids=ids, audio_features=mel_features(medium.samples))
+            return EncodedMedium(ids=ids, audio_features=audio_features(medium.samples, config.audio_config))
         size, pad, mean, std = config.tile_size, config.pad_to_square, config.image_mean, config.image_std
         if isinstance(medium, Image):
             most, fewest = config.max_tiles, config.min_tiles
@@ -223,55 +206,6 @@ class VitaProcessor(ProcessorMixin):
         )
 
 
-def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id for padding: the tokenizer's, else its unknown or end token; padding is masked, so any id will do."""
-    for token_id in (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.eos_token_id):
-        if isinstance(token_id, int):
-            return token_id
-    return 0
-
-
-def pad_ids(rows: Sequence[Sequence[int]], *, pad_id: int, padding_side: str = "right") -> dict[str, Tensor]:
-    """Rows of ids as input_ids, attention_mask and position_ids, int64 [B, L].
-
-    Args:
-        rows: ids of each row.
-        pad_id: stands at the padding.
-        padding_side: "left" or "right". Positions count from 0 at a row's first own id and are 0 at left padding.
-    """
-    if padding_side not in ("left", "right"):
-        raise ConfigError("unknown padding_side", got=padding_side, expected="left or right")
-    length = max(len(row) for row in rows)
-    input_ids_BL = torch.full((len(rows), length), pad_id, dtype=torch.int64)
-    attention_mask_BL = torch.zeros((len(rows), length), dtype=torch.int64)
-    for index, row in enumerate(rows):
-        own = slice(length - len(row), length) if padding_side == "left" else slice(0, len(row))
-        input_ids_BL[index, own] = torch.tensor(row, dtype=torch.int64)
-        attention_mask_BL[index, own] = 1
-    position_ids_BL = (attention_mask_BL.cumsum(-1) - 1).clamp(min=0)
-    return {"input_ids": input_ids_BL, "attention_mask": attention_mask_BL, "position_ids": position_ids_BL}
-
-
-def pad_clips(clips: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Mel features [T, F] of each clip as audio_features [C, max T, F] and audio_lengths [C]; nothing for no clips."""
-    if not clips:
-        return {}
-    lengths_C = torch.tensor([len(clip) for clip in clips], dtype=torch.int64)
-    features_CTF = torch.nn.utils.rnn.pad_sequence(list(clips), batch_first=True)
-    return {"audio_features": features_CTF, "audio_lengths": lengths_C}
-
-
-def stack_media(media: Sequence[EncodedMedium]) -> dict[str, Tensor]:
-    """All media of a batch, in order, as the model takes them; see `VitaProcessor.__call__`."""
-    stacked = pad_clips([torch.from_numpy(m.audio_features) for m in media if m.audio_features is not None])
-    pixels = [medium.pixel_values for medium in media if medium.pixel_values is not None]
-    if pixels:
-        counts = [count for medium in media for count in medium.tile_token_counts]
-        stacked["pixel_values"] = torch.from_numpy(np.concatenate(pixels))
-        stacked["tile_token_counts"] = torch.tensor(counts, dtype=torch.int64)
-    return stacked
-
-
 def _fetch(name: str, kwargs: dict[str, Any]) -> Path:
     """The folder of a hub model's small files, downloaded unless cached."""
     from huggingface_hub import snapshot_download
@@ -296,4 +230,4 @@ def _read_saved(path: Path) -> dict[str, Any]:
 
 AutoProcessor.register(VitaConfig, VitaProcessor)
 
-__all__ = ["EncodedMedium", "PromptIds", "VitaProcessor"]
+__all__ = ["PromptIds", "VitaProcessor"]

@@ -65,6 +65,18 @@ PICTURE = {
         "en": ["what box stands right behind <label>", "which one comes next after <label>"],
         "zh": ["请问<label>的后面是什么", "<label>之后是哪一个"],
     },
+    "at_place": {
+        "en": ["could you name the thing at the <place>", "at the <place> there is what"],
+        "zh": ["请看一下<place>的是哪个东西", "你看<place>那里放着什么"],
+    },
+    "describe": {
+        "en": ["could you give me a description of the whole scene", "list everything that you see there"],
+        "zh": ["请把画面里的东西全部列出来", "能不能把整幅图讲给我听"],
+    },
+    "code": {
+        "en": ["how would this chart look as a python function", "make a small program out of the boxes"],
+        "zh": ["这个流程用程序应该怎么写", "能不能用程序来表达这些步骤"],
+    },
 }
 CLIP = {
     "direction": {
@@ -93,6 +105,10 @@ LONG = {
         "en": ["could you please tell us a story", "tell me a story now please"],
         "zh": ["请给我们讲一个故事", "现在讲个故事好吗"],
     },
+}
+BACKCHANNEL = {
+    "en": ["uh-huh okay", "mmm yes", "oh i get it", "that's nice", "alright", "ah okay then"],
+    "zh": ["嗯哼", "哦好吧", "是这样啊", "我懂了", "挺好的", "噢好的"],
 }
 SIDE_TALK = {
     "en": [

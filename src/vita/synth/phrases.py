@@ -40,6 +40,10 @@ CLIP = {
             "in {which|what} direction {does|did|is} {it|the <shape>|the object} {move|go|moving}",
             "{tell me|say} {which way|where|the direction} {it|the <shape>} {moves|goes}",
             "what is the direction of {the <shape>|the movement|the motion}",
+            "{to|towards} {which|what} side {is|does|did} {it|the <shape>|the object} {move|moving|go|going}",
+            "{can you|could you|please} {tell me|say} {which way|in which direction} {it|the <shape>} {moves|goes}",
+            "{left or right|up or down} or {where|which way} {does|did} {it|the <shape>} {move|go}",
+            "{what|which} direction {does|did} {it|the <shape>|the movement} {take|have|follow}",
         ],
         "zh": [
             "{它|<shape>|图形|这个图形|物体}{往哪边移动|往哪里移动|往哪个方向移动|向哪边移动|向哪个方向移动|朝哪边走|往哪走|朝哪个方向动|往哪里去|向哪里移动|的移动方向是什么|怎么移动}",
@@ -57,6 +61,10 @@ CLIP = {
             "{tell me|describe|say} what {happens|happened}{| in the video| in the clip}",
             "what is going on{| here| in the video}",
             "what {changes|changed}{| in the clip}",
+            "{can you|could you|please} {tell me|describe} what {happens|happened|goes on|is going on}{| here| there}",
+            "{i want to know|do you see|did you see} what {happens|happened}{| here| to it| to the <shape>}",
+            "what {do|did|can} you see {happening|happen|in the video|in the clip}",
+            "what {was done|has happened}{| here| to it| to the <shape>}",
         ],
         "zh": [
             "{|视频里|视频中|片段里|这里|画面中|这个片段里}{发生了什么|发生什么|发生了什么事|怎么了|发生了什么事情|出了什么事}",
@@ -74,6 +82,9 @@ CLIP = {
             "what is the {final|last} {color|colour}{| of the <shape>}",
             "at the end {what|which} {color|colour} is {it|the <shape>}",
             "{into|to} {what|which} {color|colour} does {it|the <shape>} {change|turn}",
+            "{when it ends|after all|last of all|once it is over} {what|which} {color|colour} is {it|the <shape>}",
+            "{tell me|say|name} the {color|colour} {it|the <shape>} {has at the end|ends with|has finally|turns into}",
+            "{and then|then|afterwards} {it|the <shape>} is {what|which} {color|colour}",
         ],
         "zh": [
             "{它|<shape>|图形|这个图形|物体|}{最后是什么颜色|最后变成什么颜色|最后变成了什么颜色|变成了什么颜色|结束时是什么颜色|最终是什么颜色|末尾是什么颜色|变成什么颜色}",

@@ -113,15 +113,15 @@ def _only(scene: Scene, rng: random.Random, lang: str) -> tuple[str, str] | None
 
 
 def _describe(scene: Scene, rng: random.Random, lang: str) -> tuple[str, str]:
-    question = ask("describe", lang, rng)
+    return ask("describe", lang, rng), description(scene, lang)
+
+
+def description(scene: Scene, lang: str) -> str:
+    """What is in a picture of shapes, place after place."""
     things = sorted(scene.things, key=lambda t: (PLACES.index(t.place), t.x))
     if lang == "en":
-        return question, " and ".join(
-            f"{article(thing_name(t.shape, t.colour, 'en'), 'en')} at the {t.place}" for t in things
-        )
-    return question, "，".join(
-        f"{name_of('positions', t.place, 'zh')}有{thing_name(t.shape, t.colour, 'zh')}" for t in things
-    )
+        return " and ".join(f"{article(thing_name(t.shape, t.colour, 'en'), 'en')} at the {t.place}" for t in things)
+    return "，".join(f"{name_of('positions', t.place, 'zh')}有{thing_name(t.shape, t.colour, 'zh')}" for t in things)
 
 
 SHAPE_QUESTIONS: dict[str, Callable[[Scene, random.Random, str], tuple[str, str] | None]] = {

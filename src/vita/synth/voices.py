@@ -1,4 +1,4 @@
-"""The synthetic speakers of the pocket world: espeak-ng variants, and flite where it is installed.
+"""The synthetic speakers of the pocket world: espeak-ng variants, and flite and festival where they are installed.
 
 RESERVED voices are for testing alone: `training_voice` never draws them.
 """
@@ -43,9 +43,9 @@ _FLITE = ("kal", "kal16", "awb", "rms")
 class Speaker:
     """One way of speaking.
 
-    engine: "espeak" or "flite".
+    engine: "espeak", "flite" or "festival".
     voice: its name, for espeak-ng with the language: "en-us+m3".
-    rate_wpm: words a minute.
+    rate_wpm: words a minute (not festival).
     pitch, range: 0-99 (espeak-ng alone).
     """
 
@@ -66,6 +66,17 @@ def training_variants() -> tuple[str, ...]:
 def has_flite() -> bool:
     """Whether the flite command is installed."""
     return shutil.which("flite") is not None
+
+
+@lru_cache(maxsize=1)
+def festival_voices() -> tuple[str, ...]:
+    """The reserved festival voices that are installed."""
+    if shutil.which("festival") is None or shutil.which("text2wave") is None:
+        return ()
+    listed = subprocess.run(
+        ["festival", "--batch", "(print (voice.list))"], capture_output=True, text=True, check=False
+    )
+    return tuple(sorted(RESERVED_FESTIVAL & set(listed.stdout.strip().strip("()").split())))
 
 
 def training_voice(rng: random.Random, lang: str) -> Speaker:
@@ -109,6 +120,8 @@ def say(text: str, speaker: Speaker) -> np.ndarray:
     """
     if speaker.engine == "flite":
         return _flite(text, speaker)
+    if speaker.engine == "festival":
+        return _festival(text, speaker)
     samples, rate_hz = _espeak().synthesize(
         text, voice=speaker.voice, rate_wpm=speaker.rate_wpm, pitch=speaker.pitch, range=speaker.range
     )
@@ -128,6 +141,21 @@ def _flite(text: str, speaker: Speaker) -> np.ndarray:
         stretch = f"duration_stretch={175 / speaker.rate_wpm:.2f}"
         subprocess.run(
             ["flite", "-voice", speaker.voice, "--setf", stretch, "-t", text, "-o", str(path)],
+            check=True,
+            capture_output=True,
+        )
+        samples, rate_hz = soundfile.read(path, dtype="float32")
+    return soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
+
+
+def _festival(text: str, speaker: Speaker) -> np.ndarray:
+    if speaker.voice not in festival_voices():
+        raise DependencyError(f"the festival voice {speaker.voice} is not installed", fix="install it")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "out.wav"
+        subprocess.run(
+            ["text2wave", "-eval", f"(voice_{speaker.voice})", "-o", str(path)],
+            input=text.encode(),
             check=True,
             capture_output=True,
         )

@@ -33,7 +33,7 @@ def world() -> dict[str, Any]:
 
 @cache
 def texts(name: str) -> dict[str, Any]:
-    """One of the text collections: facts, side_talk, small_talk, words, lead_ins."""
+    """One of the text collections: facts, side_talk, small_talk, words, lead_ins, picture_phrases."""
     return _read(f"text/{name}.json")
 
 

@@ -40,11 +40,34 @@ def plan(recipe: str | Path, *, overrides: Mapping[str, object] | None = None) -
     from vita.train.tuning_recipe import is_tuning, read_tuning_recipe
 
     if is_tuning(read_values(recipe, overrides)):
-        from vita.train.tuning import describe
+        from vita.train.planning import describe
 
         return describe(read_tuning_recipe(recipe, overrides))
     values = vars(read_recipe(recipe, overrides))
     return [f"{name}: {values[name]}" for name in STAGES if name in values]
+
+
+def plot(
+    recipe: str | Path,
+    path: str | Path,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    out: str | Path | None = None,
+) -> list[str]:
+    """Draws the learning curves of a recipe's run, whether finished or not; the names of its stages.
+
+    Args:
+        recipe: YAML file of either kind.
+        path: of the picture.
+        overrides: as in `run`.
+        out: folder of the run instead of the recipe's.
+    """
+    from vita.train.learning_curve import plot_run
+    from vita.train.recipe import read_recipe, read_values
+    from vita.train.tuning_recipe import is_tuning, read_tuning_recipe
+
+    read = read_tuning_recipe if is_tuning(read_values(recipe, overrides)) else read_recipe
+    return plot_run(Path(out or read(recipe, overrides).out), Path(path))
 
 
 def _train_pocket(

@@ -5,7 +5,6 @@ Called by `vita.train.stages`, read by `vita.train.multimodal`.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from vita.synth import speech_set
 from vita.synth.pictures import turn_images
 from vita.synth.scenes import FRAME_SLOTS
 from vita.synth.speech_set import SpeechShard, SpokenTurn
+from vita.train.frozen import fingerprint
 from vita.train.hearing import Hearing
 from vita.train.mel_augment import MelAugment, augment
 from vita.train.seeing import PictureBatches, Seeing
@@ -135,15 +135,6 @@ def feature_shard(
     np.savez(partial, source=np.asarray(source), **dict(zip(_ARRAYS, arrays, strict=True)))
     partial.replace(path)
     return FeatureShard(shard.turns, *arrays)
-
-
-def fingerprint(*towers: torch.nn.Module) -> str:
-    """Changes when a weight of the towers does."""
-    digest = hashlib.sha256()
-    for tower in towers:
-        for value in tower.state_dict().values():
-            digest.update(value.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def indices_with_pictures(shards: list[FeatureShard]) -> Iterator[tuple[int, int]]:

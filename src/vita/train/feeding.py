@@ -1,35 +1,33 @@
-"""From a recipe's data to batches: the mixture, the plan of this process, how many steps an epoch is, and stand-ins.
+"""From a recipe's data to batches: the mixture, the plan of this process, how many batches an epoch is, and stand-ins.
 
-Called by `tuning.py`.
+Called by `objective.py`, `stage_run.py` and `planning.py`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from vita.data.loader import ResumableLoader, SampleLength
+from vita.data.loader import SampleLength
 from vita.data.mixture import Mixture, Source
 from vita.data.plan import PackedPlan, PaddedPlan
 from vita.data.records import MediaFolders
-from vita.errors import ConfigError
 from vita.models.configuration_audio import MIN_FRAMES
 from vita.models.configuration_vita import VitaConfig
 from vita.models.processing_vita import VitaProcessor
 from vita.tokens import IGNORE_LABEL
-from vita.train.tuning_recipe import DataFile, TuningRecipe, TuningStage
+from vita.train.tuning_recipe import DataFile, TuningRecipe
+from vita.train.tuning_stage import TuningStage
 
 LEAST_WINDOW, MOST_WINDOW = 32, 512
 
 
-def open_mixture(recipe: TuningRecipe) -> Mixture:
-    """All files of the recipe. Raises DataError for one that cannot be read."""
-    return Mixture([_source(entry) for entry in recipe.data], seed=recipe.seed)
+def open_mixture(recipe: TuningRecipe, stage: TuningStage, *, held_out: bool = False) -> Mixture:
+    """The files that a stage learns from, or is evaluated on. Raises DataError for one that cannot be read."""
+    return Mixture([_source(entry) for entry in recipe.data_of(stage, held_out=held_out)], seed=recipe.seed)
 
 
 def plan_of(
@@ -51,41 +49,13 @@ def plan_of(
     )
 
 
-def num_steps(
-    recipe: TuningRecipe, stage: TuningStage, mixture: Mixture, processor: VitaProcessor, world_size: int
-) -> int:
-    """Optimiser steps of a stage. For epochs of packed rows: judged by how the first samples pack."""
-    if stage.steps:
-        return stage.steps
-    rows = stage.epochs * mixture.num_records
+def num_passes(recipe: TuningRecipe, mixture: Mixture, processor: VitaProcessor, epochs: float) -> float:
+    """Batches of one process alone that so many epochs are. Of packed rows: judged by how the first samples pack."""
+    rows = epochs * mixture.num_records
     plan = plan_of(dataclasses.replace(recipe, batch_size=1), mixture, processor)
     if isinstance(plan, PackedPlan):
         rows *= _rows_of_a_window(plan) / plan.window
-    return max(1, math.ceil(rows / (recipe.batch_size * recipe.gradient_accumulation * world_size)))
-
-
-def open_loader(
-    recipe: TuningRecipe,
-    mixture: Mixture,
-    processor: VitaProcessor,
-    *,
-    rank: int,
-    world_size: int,
-    states: Sequence[dict[str, Any]] | None,
-) -> ResumableLoader:
-    """The batches of this process, going on from the states of all processes. ConfigError if they are of other ones."""
-    loader = ResumableLoader(
-        plan_of(recipe, mixture, processor, rank, world_size),
-        processor,
-        workers=recipe.workers,
-        leave_out=recipe.leave_out,
-    )
-    if states is not None:
-        if len(states) != world_size:
-            got = f"{world_size} processes"
-            raise ConfigError("the run was begun with another number of processes", got=got, expected=len(states))
-        loader.load_state_dict(states[rank])
-    return loader
+    return rows / recipe.batch_size
 
 
 def num_learned(inputs: Mapping[str, Tensor]) -> int:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
@@ -23,6 +22,7 @@ from vita.models.configuration_audio import VitaAudioConfig
 from vita.models.posterior import PosteriorProjection
 from vita.synth.speech_set import SpeechShard, load_shard
 from vita.synth.voices import phonemes
+from vita.train.ctc_loss import ctc_losses
 from vita.train.mel_augment import MelAugment, augment
 
 POOL_BATCHES = 24
@@ -81,28 +81,6 @@ class Hearing(nn.Module):
         words = self.projection.logits(h).float().log_softmax(-1)
         sounds = self.phonemes(hidden).float().log_softmax(-1)
         return words, token_mask.sum(1), sounds, mask.sum(1)
-
-
-def ctc(log_probs_BNV: Tensor, lengths_B: Tensor, targets: list[list[int]]) -> Tensor:
-    """Mean over clips of the CTC loss per target symbol; the blank is the last class.
-
-    Args:
-        log_probs_BNV: log-probabilities; the blank is class V - 1.
-        lengths_B: steps of each clip.
-        targets: symbols of each clip. A clip too short for its text counts as 0.
-    """
-    flat = torch.tensor([i for t in targets for i in t], dtype=torch.long)
-    sizes = torch.tensor([len(t) for t in targets], dtype=torch.long)
-    losses = F.ctc_loss(
-        log_probs_BNV.transpose(0, 1),
-        flat.to(log_probs_BNV.device),
-        lengths_B.to(log_probs_BNV.device),
-        sizes.to(log_probs_BNV.device),
-        blank=log_probs_BNV.shape[-1] - 1,
-        reduction="none",
-        zero_infinity=True,
-    )
-    return (losses / sizes.clamp_min(1).to(losses.device)).mean()
 
 
 class SpeechBatches:
@@ -195,8 +173,8 @@ def hearing_loss(
     mel, lengths, words, sounds = batch
     word_log, word_lengths, sound_log, sound_lengths = model(mel.to(device), lengths.to(device))
     with torch.autocast(device.type, enabled=False):
-        word_loss = ctc(word_log, word_lengths, words)
-        sound_loss = ctc(sound_log, sound_lengths, sounds)
+        word_loss = ctc_losses(word_log, word_lengths, words).mean()
+        sound_loss = ctc_losses(sound_log, sound_lengths, sounds).mean()
     return word_loss + 0.3 * sound_loss, {"words": float(word_loss.detach()), "sounds": float(sound_loss.detach())}
 
 
@@ -212,7 +190,6 @@ __all__ = [
     "PhonemeLexicon",
     "SpeechBatches",
     "cmvn_statistics",
-    "ctc",
     "greedy",
     "hearing_loss",
 ]

@@ -1,4 +1,4 @@
-"""The training loop of every stage: resumable at any step, the same on CPU and GPU.
+"""The training loop of every pocket stage: resumable at any step, the same on CPU and GPU.
 
 A stage is a model, a function from the step number to a batch, and a function from a batch to a loss. Because batches
 depend on (seed, step) alone, a resumed run sees exactly what an uninterrupted one would have seen.
@@ -7,69 +7,21 @@ depend on (seed, step) alone, a resumed run sees exactly what an uninterrupted o
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vita.errors import ConfigError
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageSettings:
-    """How long and how fast one stage learns.
-
-    steps: optimiser steps in all.
-    learning_rate: the peak; linear warm-up, then cosine to `final_share` of it.
-    warmup_steps: steps of the warm-up.
-    final_share: learning rate at the end as a share of the peak.
-    weight_decay: on matrices only.
-    gradient_clip: largest norm of the gradient.
-    save_every: steps between checkpoints.
-    log_every: steps between log lines.
-    """
-
-    steps: int
-    learning_rate: float = 1e-3
-    warmup_steps: int = 200
-    final_share: float = 0.05
-    weight_decay: float = 0.05
-    gradient_clip: float = 1.0
-    save_every: int = 200
-    log_every: int = 50
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "save_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} of a stage out of range", got=getattr(self, name), expected="at least 1")
-        for name in ("learning_rate", "gradient_clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} of a stage out of range", got=getattr(self, name), expected="more than 0")
-        for name in ("warmup_steps", "final_share", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} of a stage out of range", got=getattr(self, name), expected="0 or more")
-
-    def rate_at(self, step: int) -> float:
-        """The learning rate of `step`."""
-        warm = min(1.0, (step + 1) / max(self.warmup_steps, 1))
-        progress = min(1.0, max(0.0, (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)))
-        cosine = self.final_share + (1 - self.final_share) * 0.5 * (1 + math.cos(math.pi * progress))
-        return self.learning_rate * warm * cosine
+from vita.train.optimiser import StageSettings, parameter_groups, update
 
 
 def optimiser_for(model: nn.Module, settings: StageSettings) -> torch.optim.AdamW:
     """AdamW over the parameters that require a gradient; weight decay on matrices only."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    groups = parameter_groups(model.parameters(), settings.weight_decay)
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
@@ -91,45 +43,50 @@ def run_stage(
     folder.mkdir(parents=True, exist_ok=True)
     path, log = folder / f"{name}.pt", folder / f"{name}.log.jsonl"
     optimiser = optimiser_for(model, settings)
-    step = load_progress(path, model, optimiser, device)
-    if step:
-        report(f"{name}: going on at step {step} of {settings.steps}")
+    first = load_progress(path, model, optimiser, device)
+    if first:
+        report(f"{name}: going on at step {first} of {settings.steps}")
     model.train()
-    sums: dict[str, float] = {}
-    since, counted = time.perf_counter(), 0
-    while step < settings.steps:
+    means = _Means()
+    for step in range(first, settings.steps):
         torch.manual_seed(step)
-        rate = settings.rate_at(step)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        batch = batch_of(step)
+        rate, batch = settings.rate_at(step), batch_of(step)
         with torch.autocast(device.type, torch.bfloat16):
             loss, figures = loss_of(batch)
-        optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], settings.gradient_clip)
-        if torch.isfinite(norm):
-            optimiser.step()
-        else:
+        if not update(optimiser, rate, float(norm)):
             report(f"{name}: step {step} has a gradient that is not finite; its update is left out")
-        step += 1
-        counted += 1
-        for key, value in {"loss": float(loss.detach()), **figures}.items():
-            sums[key] = sums.get(key, 0.0) + value
-        if step % settings.log_every == 0 or step == settings.steps:
-            elapsed = time.perf_counter() - since
-            row = {
-                "step": step,
-                "lr": rate,
-                "s_per_step": elapsed / counted,
-                **{k: v / counted for k, v in sums.items()},
-            }
+        means.add({"loss": float(loss.detach()), **figures})
+        done = step + 1
+        if done % settings.log_every == 0 or done == settings.steps:
+            row = {"step": done, "lr": rate, **means.take()}
             with log.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             report(f"{name}: " + " ".join(f"{k} {v:.4g}" for k, v in row.items()))
-            sums, since, counted = {}, time.perf_counter(), 0
-        if step % settings.save_every == 0 or step == settings.steps:
-            save_progress(path, model, optimiser, step)
+        if done % settings.save_every == 0 or done == settings.steps:
+            save_progress(path, model, optimiser, done)
+
+
+class _Means:
+    """Figures of the steps since the last line of the log."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._count, self._since = 0, time.perf_counter()
+
+    def add(self, figures: dict[str, float]) -> None:
+        """Those of one step."""
+        self._count += 1
+        for key, value in figures.items():
+            self._sums[key] = self._sums.get(key, 0.0) + value
+
+    def take(self) -> dict[str, float]:
+        """Seconds per step and the means; counting begins anew."""
+        means = {key: value / self._count for key, value in self._sums.items()}
+        row = {"s_per_step": (time.perf_counter() - self._since) / self._count, **means}
+        self._sums, self._count, self._since = {}, 0, time.perf_counter()
+        return row
 
 
 def save_progress(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from vita.errors import ConfigError, DependencyError
 from vita.models.modeling_vita import VitaForConditionalGeneration
-from vita.train.tuning_recipe import LoraSettings
+from vita.train.tuning_stage import LoraSettings
 
 
 def add_adapters(model: VitaForConditionalGeneration, settings: LoraSettings) -> None:

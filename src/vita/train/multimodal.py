@@ -9,15 +9,20 @@ from vita.synth.questions import clip_question, decorate, picture_turn
 from vita.synth.speech_set import spoken_form
 from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
+from vita.train.curriculum import EVERYTHING, Lesson, LessonSequences
 from vita.train.features import FeatureShard, indices_with_pictures
 from vita.train.samples import HISTORY_RATE, Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form
 
-SPOKEN_SHARE = 0.5
-PICTURE_SHARE = 0.3
+SPOKEN_SHARE = 0.37
+PICTURE_SHARE = 0.45
 """New questions on pictures that were really seen."""
+CHART_TIMES = 2
+"""How often a flow chart is among these pictures for once of any other: what comes after a box is learned last."""
 SIMULATED_SHARE = 0.45
 """Of these, how many are heard (simulated); the others are typed."""
-SYMBOLIC_SHARE = 0.15
+SYMBOLIC_SHARE = 0.06
+"""Of the sequences, those of stage 1's whole mixture, and as many of its last lesson: what was learned is kept."""
+LESSON = Lesson(share=0.0, kinds=EVERYTHING, spoken=0.45, brief=0.3)
 
 
 class RealSequences:
@@ -25,7 +30,11 @@ class RealSequences:
 
     def __init__(self, writer: TurnWriter, shards: list[FeatureShard]) -> None:
         self.writer, self.shards = writer, shards
-        self.pictured = list(indices_with_pictures(shards))
+        self.lesson = LessonSequences(writer, LESSON)
+        self.pictured: list[tuple[int, int]] = []
+        for s, i in indices_with_pictures(shards):
+            scene = shards[s].turns[i].turn.scene
+            self.pictured += [(s, i)] * (CHART_TIMES if scene is not None and scene.kind == "chart" else 1)
         self.spoken: list[tuple[int, int]] = []
         for s, shard in enumerate(shards):
             for i, item in enumerate(shard.turns):
@@ -34,8 +43,9 @@ class RealSequences:
 
     def __call__(self, rng: random.Random) -> Sequence_:
         """One sequence of one to three turns."""
-        if rng.random() < SYMBOLIC_SHARE:
-            return symbolic_sequence(self.writer, rng)
+        draw = rng.random()
+        if draw < 2 * SYMBOLIC_SHARE:
+            return symbolic_sequence(self.writer, rng) if draw < SYMBOLIC_SHARE else self.lesson(rng)
         sequence = Sequence_()
         for _ in range(1 if rng.random() > HISTORY_RATE else 2):
             draw = rng.random()

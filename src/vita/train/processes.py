@@ -52,32 +52,36 @@ class Processes:
         """Whether this is the one that writes and reports."""
         return self.rank == 0
 
-    def place(self, model: VitaForConditionalGeneration) -> None:
+    @property
+    def shares_weights(self) -> bool:
+        """Whether each process holds a share of the weights, and all pass through every part together."""
+        return self.parallel == "fsdp2"
+
+    def place(self, model: nn.Module) -> None:
         """Moves a model to where it is trained; with FSDP2, shares out its weights. Its optimiser comes after."""
         if self.parallel == "fsdp2":
             self._shard(model)
             self._forward = model
             return
-        model.to(self.device)  # pyright: ignore[reportArgumentType]
+        model.to(self.device)
         if self.parallel == "ddp":
             self._forward = self._accelerator.prepare_model(model, evaluation_mode=False)
         else:
             self._forward = model
 
-    def _shard(self, model: VitaForConditionalGeneration) -> None:
+    def _shard(self, model: nn.Module) -> None:
         """Each layer, tower and connector is gathered when it is used; embeddings and head for the whole pass."""
         mesh = dist.device_mesh.init_device_mesh(self.device.type, (self.world_size,))
         lowered = torch.bfloat16 if self._bf16 else None
         policy = MixedPrecisionPolicy(param_dtype=lowered, reduce_dtype=torch.float32 if lowered else None)
         # the tower casts after its normalisation, which wants float32
         hearing = MixedPrecisionPolicy(policy.param_dtype, policy.reduce_dtype, cast_forward_inputs=False)
-        layers = {*(model._no_split_modules or ()), *(model.language_model._no_split_modules or ())}
-        for module in model.modules():
-            if type(module).__name__ in layers:
-                fully_shard(module, mesh=mesh, mp_policy=policy)
-        fully_shard(model.audio_tower, mesh=mesh, mp_policy=hearing)
-        for part in (model.vision_tower, model.vision_connector, model.audio_connector):
-            fully_shard(part, mesh=mesh, mp_policy=policy)
+        for module in layers_of(model):
+            fully_shard(module, mesh=mesh, mp_policy=policy)
+        for name in ("audio_tower", "vision_tower", "vision_connector", "audio_connector"):
+            if hasattr(model, name):
+                own = hearing if name == "audio_tower" else policy
+                fully_shard(getattr(model, name), mesh=mesh, mp_policy=own)
         fully_shard(model, mesh=mesh, mp_policy=MixedPrecisionPolicy(lowered, policy.reduce_dtype, None, False))
 
     def forward(self, **inputs: Any) -> Any:
@@ -129,6 +133,16 @@ class Processes:
         self._accelerator.end_training()
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def layers_of(model: nn.Module) -> list[nn.Module]:
+    """The layers of the language model and of both towers."""
+    language_model: Any = getattr(model, "language_model", None)
+    names = {
+        *VitaForConditionalGeneration._no_split_modules,
+        *(getattr(language_model, "_no_split_modules", None) or ()),
+    }
+    return [module for module in model.modules() if type(module).__name__ in names]
 
 
 def whole(value: Tensor) -> Tensor:

@@ -1,17 +1,17 @@
-"""What a stage reports: a line on the terminal now and then, every step in a JSON Lines file, curves for TensorBoard.
+"""What a stage reports: a line on the terminal now and then, every step in a JSON Lines file, and curves.
 
-Called by `tuning.py`, in the first process alone.
+Called by `stage_run.py`, in the first process alone.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from vita.train.curves import Curves
 
 LOG = "log.jsonl"
 
@@ -23,7 +23,9 @@ class StepFigures:
     step: steps done, this one included.
     loss: over all learned tokens of the step, of all processes.
     learning_rate, gradient_norm: before clipping.
-    tokens, samples: gone through in this step by all processes; see `feeding.num_tokens`.
+    tokens, samples: gone through in this step by all processes; see `Objective.num_tokens`.
+    flops: floating point operations of the step, of all processes; see `flops.Work`.
+    held_out_loss: on the records kept for evaluation, where this step ended with one.
     """
 
     step: int
@@ -32,6 +34,8 @@ class StepFigures:
     gradient_norm: float
     tokens: int
     samples: int
+    flops: float = 0.0
+    held_out_loss: float | None = None
 
 
 class Progress:
@@ -44,7 +48,8 @@ class Progress:
         first: steps that were done before; rows of the log after them are cut off, they will be written again.
         every: steps between lines on the terminal.
         report: is told each line.
-        tensorboard: write curves if it is installed.
+        curves: take the figures too.
+        peak_flops: operations a second that all processes together can do; 0 where that is not known.
     """
 
     def __init__(
@@ -56,51 +61,53 @@ class Progress:
         first: int,
         every: int,
         report: Callable[[str], None],
-        tensorboard: bool,
+        curves: Sequence[Curves] = (),
+        peak_flops: float = 0.0,
     ) -> None:
         self.name, self.steps, self.every, self.report = name, steps, every, report
-        self._path = folder / LOG
+        self._path, self._curves, self._peak_flops = folder / LOG, curves, peak_flops
         _cut(self._path, first)
-        self._since, self._tokens, self._samples, self._counted = time.perf_counter(), 0, 0, 0
-        self._loss = 0.0
-        self._curves: Any = None
-        if tensorboard and importlib.util.find_spec("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._curves = SummaryWriter(folder / "tensorboard", purge_step=first + 1)
+        self._waiting: list[StepFigures] = []
+        self._since = time.perf_counter()
 
     def add(self, figures: StepFigures) -> None:
         """One more step."""
+        row = {key: value for key, value in vars(figures).items() if value is not None}
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(vars(figures)) + "\n")
-        self._tokens += figures.tokens
-        self._samples += figures.samples
-        self._loss += figures.loss
-        self._counted += 1
-        if self._curves:
-            for key in ("loss", "learning_rate", "gradient_norm"):
-                self._curves.add_scalar(key, getattr(figures, key), figures.step)
+            file.write(json.dumps(row) + "\n")
+        shown = ("loss", "learning_rate", "gradient_norm", "held_out_loss")
+        self._draw({key: row[key] for key in shown if key in row}, figures.step)
+        self._waiting.append(figures)
         if figures.step % self.every == 0 or figures.step == self.steps:
-            self._tell(figures)
+            self._tell()
 
     def close(self) -> None:
         """Ends the curves."""
-        if self._curves:
-            self._curves.close()
+        for curves in self._curves:
+            curves.close()
 
-    def _tell(self, figures: StepFigures) -> None:
-        elapsed = max(time.perf_counter() - self._since, 1e-9)
-        rates = {"tokens/s": self._tokens / elapsed, "samples/s": self._samples / elapsed}
-        left = (self.steps - figures.step) * elapsed / self._counted
-        self.report(
-            f"{self.name}: step {figures.step}/{self.steps} loss {self._loss / self._counted:.4f}"
-            f" lr {figures.learning_rate:.3g} norm {figures.gradient_norm:.3g}"
-            f" tokens/s {rates['tokens/s']:.0f} samples/s {rates['samples/s']:.3g} ETA {_clock(left)}"
+    def _tell(self) -> None:
+        """A line about the steps since the last one."""
+        rows, elapsed = self._waiting, max(time.perf_counter() - self._since, 1e-9)
+        last = rows[-1]
+        rates = {f"{key}/s": sum(getattr(row, key) for row in rows) / elapsed for key in ("tokens", "samples")}
+        line = (
+            f"{self.name}: step {last.step}/{self.steps} loss {sum(row.loss for row in rows) / len(rows):.4f}"
+            f" lr {last.learning_rate:.3g} norm {last.gradient_norm:.3g}"
+            f" tokens/s {rates['tokens/s']:.0f} samples/s {rates['samples/s']:.3g}"
         )
-        if self._curves:
-            for key, value in rates.items():
-                self._curves.add_scalar(key.replace("/", "_per_"), value, figures.step)
-        self._since, self._tokens, self._samples, self._counted, self._loss = time.perf_counter(), 0, 0, 0, 0.0
+        if self._peak_flops:
+            rates["MFU"] = sum(row.flops for row in rows) / elapsed / self._peak_flops
+            line += f" MFU {rates['MFU']:.1%}"
+        if last.held_out_loss is not None:
+            line += f" held-out loss {last.held_out_loss:.4f}"
+        self.report(f"{line} ETA {_clock((self.steps - last.step) * elapsed / len(rows))}")
+        self._draw(rates, last.step)
+        self._waiting, self._since = [], time.perf_counter()
+
+    def _draw(self, values: dict[str, float], step: int) -> None:
+        for curves in self._curves:
+            curves.add(values, step)
 
 
 def _cut(path: Path, steps: int) -> None:

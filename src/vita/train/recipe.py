@@ -17,7 +17,7 @@ import yaml
 
 from vita.errors import ConfigError
 from vita.synth.speech_set import SHARD_SIZE
-from vita.train.loop import StageSettings
+from vita.train.optimiser import StageSettings
 
 Built = TypeVar("Built")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")

@@ -36,6 +36,9 @@ SIMULATED_SUM_SHARE = 0.18
 """Share of sums among spoken turns whose sound is simulated, beyond those of the speech set's mixture."""
 FORGIVING_KINDS = ("fact", "small_talk", "long")
 """Questions whose answer stays right when any one word of them is lost."""
+FILLERS = ("um", "uh", "well", "just", "actually", "really", "maybe", "quickly", "okay", "hm", "then")
+"""English words that change no question; none is a word of the test split (tests/synth/test_held_out.py)."""
+FILLER_RATE = 0.15
 UNKNOWN = {"en": "sorry, i do not know that.", "zh": "对不起，我不知道。"}
 HISTORY_RATE = 0.15
 TYPED_SHARE = 0.45
@@ -152,14 +155,24 @@ def draw_turn(rng: random.Random, typed: bool) -> Turn:
 
 
 def typed_form(question: str, lang: str, rng: random.Random, forgiving: bool = False) -> str:
-    """As people type: with or without a question mark, in a forgiving question a word lost now and then."""
+    """As people type: with or without a question mark, a filler in English, a word lost in a forgiving question."""
     if forgiving and rng.random() < 0.1:
         units = question.split(" ") if lang == "en" else list(question)
         if len(units) > 4:
             units.pop(rng.randrange(len(units)))
             question = tidy((" " if lang == "en" else "").join(units))
+    if lang == "en" and rng.random() < FILLER_RATE:
+        question = with_fillers(question, rng)
     mark = rng.choice(("", "?" if lang == "en" else "？", "?" if lang == "en" else "？", "."))
     return question + mark
+
+
+def with_fillers(question: str, rng: random.Random) -> str:
+    """One or two words of FILLERS anywhere in an English question, so that no word's place is relied on."""
+    words = question.split(" ")
+    for _ in range(rng.choice((1, 1, 2))):
+        words.insert(rng.randrange(len(words) + 1), rng.choice(FILLERS))
+    return " ".join(words)
 
 
 def noisy_slots(labels: np.ndarray, rng: random.Random) -> np.ndarray:

@@ -33,6 +33,8 @@ from vita.synth.scenes import (
 )
 
 PATCH_GROUPS = (len(SHAPES) + 1, len(COLOURS) + 1, len(CHARACTERS) + 1, NUM_SLOTS + 1)
+PRINT_SHARES = {"text": 0.36, "sum": 0.16, "chart": 0.48}
+"""Of the pictures with print; the characters of a chart are few and small."""
 RARE_WEIGHT = 0.1
 """Weight of "none" classes: most slots and patches are empty."""
 
@@ -111,7 +113,7 @@ class PictureBatches:
 
     def _scene(self, rng: random.Random) -> Scene:
         if rng.random() < self.print_share:
-            return random_scene(rng, rng.choices(("text", "sum", "chart"), (0.44, 0.24, 0.32))[0])
+            return random_scene(rng, rng.choices(list(PRINT_SHARES), list(PRINT_SHARES.values()))[0])
         return rng.choice(random_clip(rng).frames) if rng.random() < 0.25 else random_scene(rng, "shapes")
 
     def normalise(self, image: Image.Image) -> np.ndarray:

@@ -83,16 +83,26 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     return read_json(checkpoint / STATE)
 
 
-def load_trained(checkpoint: Path, model: nn.Module) -> None:
-    """The trained parameters, into a model with the same ones. Raises CheckpointError."""
+def load_trained(checkpoint: Path, model: nn.Module, *, beside: str = "") -> None:
+    """The trained parameters, into a model with the same ones. Raises CheckpointError.
+
+    Args:
+        checkpoint: a folder of `save_checkpoint`.
+        model: takes them.
+        beside: parameters whose names begin like this are left out if the model has none of them.
+    """
     parameters = trained_parameters(model)
     found = {name for source in open_folder(checkpoint / TRAINED) for name in source.shapes}
+    if beside and not any(name.startswith(beside) for name in parameters):
+        found = {name for name in found if not name.startswith(beside)}
     if found != parameters.keys():
         odd = min(found ^ parameters.keys())
         raise CheckpointError(
             f"{checkpoint} trained other parameters than this stage", got=odd, fix="use another --out"
         )
     for name, value in _read(checkpoint / TRAINED):
+        if name not in found:
+            continue
         if value.shape != parameters[name].shape:
             got, expected = list(value.shape), list(parameters[name].shape)
             raise CheckpointError(f"{name} of {checkpoint} is misshapen", got=got, expected=expected)

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vita.errors import ConfigError
-from vita.train.loop import StageSettings
 from vita.train.recipe import DEVICES, build, read_values
+from vita.train.tuning_stage import TuningStage
 
-PARTS = ("language_model", "vision_tower", "vision_connector", "audio_tower", "audio_connector")
-LORA = "lora"
 PRECISIONS = ("fp32", "bf16")
 PARALLEL = ("none", "ddp", "fsdp2")
 ONLY_TUNING = ("model", "stages")
+ZERO_OR_MORE = ("max_tokens", "workers", "threads", "peak_tflops")
 Entry = TypeVar("Entry")
 
 
@@ -31,6 +30,7 @@ class DataFile:
     file: .json (the reference's list) or .jsonl.
     folders: table of media folders (YAML); "" takes media relative to the file's own folder.
     weight: share of the samples, against the other weights; 0 takes the number of records.
+    held_out: nothing is learned from it; stages that name it, or none, are evaluated on it.
     spoken_rate: share of the samples whose questions are asked aloud, where there are sounds that say them.
     """
 
@@ -38,78 +38,8 @@ class DataFile:
     file: str = ""
     folders: str = ""
     weight: float = 0.0
+    held_out: bool = False
     spoken_rate: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraSettings:
-    """The adapters of a stage that trains `lora`.
-
-    rank, alpha, dropout: PEFT's r, lora_alpha, lora_dropout.
-    targets: endings of the names of the linear layers that get one; empty for all linear layers but the head.
-    """
-
-    rank: int = 16
-    alpha: float = 32.0
-    dropout: float = 0.0
-    targets: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.rank < 1 or not 0 <= self.dropout < 1 or self.alpha <= 0:
-            raise ConfigError("lora settings out of range", got=self, expected="rank >= 1, alpha > 0, dropout 0 .. 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuningStage:
-    """One stage; it begins with the model that the stage before it wrote.
-
-    name: folder of the stage in the run's folder.
-    train: the parts that learn, of PARTS, or "lora": adapters in the language model. All others are frozen.
-    steps: optimiser steps; 0 means that `epochs` decides.
-    epochs: how often all records are gone through (by their number; with weights, some come more often).
-    learning_rate: the peak; linear warm-up, then cosine to `final_share` of it.
-    warmup_share: the warm-up's share of the steps.
-    final_share: learning rate at the end as a share of the peak.
-    weight_decay: on matrices only.
-    gradient_clip: largest norm of the gradient.
-    lora: the adapters, if `train` names them.
-    """
-
-    name: str = "tune"
-    train: tuple[str, ...] = ("vision_connector", "audio_connector")
-    steps: int = 0
-    epochs: float = 1.0
-    learning_rate: float = 2e-5
-    warmup_share: float = 0.03
-    final_share: float = 0.0
-    weight_decay: float = 0.0
-    gradient_clip: float = 1.0
-    lora: LoraSettings = field(default_factory=LoraSettings)
-
-    def __post_init__(self) -> None:
-        unknown = [part for part in self.train if part not in (*PARTS, LORA)]
-        if unknown or not self.train or len(set(self.train)) < len(self.train):
-            got = unknown[0] if unknown else list(self.train)
-            raise ConfigError(f"stage {self.name}: train", got=got, expected=f"some of {', '.join((*PARTS, LORA))}")
-        if LORA in self.train and "language_model" in self.train:
-            raise ConfigError(f"stage {self.name} trains the language model and adapters in it", fix="name one of them")
-        if self.steps < 0 or self.epochs <= 0 or not 0 <= self.warmup_share <= 1:
-            got = f"steps {self.steps}, epochs {self.epochs}, warmup_share {self.warmup_share}"
-            raise ConfigError(f"stage {self.name}: out of range", got=got, expected="steps >= 0, epochs > 0, 0 .. 1")
-        if not self.name or "/" in self.name or self.name.startswith("."):
-            raise ConfigError("a stage's name is the name of a folder", got=repr(self.name))
-        self.settings(1)
-
-    def settings(self, steps: int) -> StageSettings:
-        """The learning rate of every step, weight decay and clipping; ConfigError for what is out of range."""
-        return StageSettings(
-            steps=steps,
-            learning_rate=self.learning_rate,
-            warmup_steps=round(self.warmup_share * steps),
-            final_share=self.final_share,
-            weight_decay=self.weight_decay,
-            gradient_clip=self.gradient_clip,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,13 +60,18 @@ class TuningRecipe:
     batch_size: rows of one forward pass on one process.
     gradient_accumulation: forward passes of one process per optimiser step.
     gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
+    router_aux_loss: weight of the balancing loss of a mixture of experts; -1 takes the model's.
     leave_out: samples that cannot be read or do not fit are left out and named; else they end the run.
     workers: processes that read and encode, for each training process; 0 does it in the training process.
     threads: CPU threads of torch; 0 leaves torch's own choice.
     save_every: steps between checkpoints.
     keep: checkpoints kept of a stage.
     log_every: steps between lines on the terminal; the log file has every step.
+    evaluate_every: steps between evaluations on `held_out` data; the last step has one too.
+    evaluate_batches: batches of one evaluation on each process.
     tensorboard: write curves for TensorBoard too, if it is installed.
+    wandb: project of Weights & Biases; "" for none.
+    peak_tflops: 10^12 operations a second of one device, for MFU; 0 takes what is known of it, if anything is.
     """
 
     name: str = "tuned"
@@ -153,13 +88,18 @@ class TuningRecipe:
     batch_size: int = 1
     gradient_accumulation: int = 1
     gradient_checkpointing: bool = False
+    router_aux_loss: float = -1.0
     leave_out: bool = False
     workers: int = 0
     threads: int = 0
     save_every: int = 500
     keep: int = 2
     log_every: int = 10
+    evaluate_every: int = 500
+    evaluate_batches: int = 16
     tensorboard: bool = True
+    wandb: str = ""
+    peak_tflops: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (("device", DEVICES), ("precision", PRECISIONS), ("parallel", PARALLEL)):
@@ -167,14 +107,36 @@ class TuningRecipe:
                 fix = "fsdp2 shares out the same weights" if getattr(self, name) == "zero3" else None
                 got = getattr(self, name)
                 raise ConfigError(f"unknown {name} in a recipe", got=got, expected=", ".join(known), fix=fix)
-        least = {"batch_size": 1, "gradient_accumulation": 1, "save_every": 1, "keep": 1, "log_every": 1}
-        for name, lowest in {**least, "max_tokens": 0, "workers": 0, "threads": 0}.items():
+        ones = ("batch_size", "gradient_accumulation", "save_every", "keep", "log_every", "evaluate_every")
+        least = {**dict.fromkeys((*ones, "evaluate_batches"), 1), **dict.fromkeys(ZERO_OR_MORE, 0)}
+        for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 got = getattr(self, name)
                 raise ConfigError(f"{name} of a recipe out of range", got=got, expected=f"at least {lowest}")
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise ConfigError("two stages have the same name", got=", ".join(names))
+        for stage in self.stages:
+            self.data_of(stage)
+
+    def for_stage(self, stage: TuningStage) -> TuningRecipe:
+        """The recipe with the sizes that a stage has of its own."""
+        own = {name: getattr(stage, name) for name in ("max_tokens", "batch_size", "gradient_accumulation")}
+        return dataclasses.replace(self, **{name: value for name, value in own.items() if value})
+
+    def data_of(self, stage: TuningStage, *, held_out: bool = False) -> tuple[DataFile, ...]:
+        """The files that a stage learns from (or is evaluated on): of those that it names, or of all.
+
+        ConfigError for an unknown name, and where it has nothing to learn from.
+        """
+        known = [entry.name for entry in self.data]
+        unknown = [name for name in stage.data if name not in known]
+        if unknown and known:
+            raise ConfigError(f"stage {stage.name}: no data of that name", got=unknown[0], expected=", ".join(known))
+        found = [entry for entry in self.data if not stage.data or entry.name in stage.data]
+        if known and all(entry.held_out for entry in found):
+            raise ConfigError(f"stage {stage.name} has nothing to learn from", fix="name data that is not held_out")
+        return tuple(entry for entry in found if entry.held_out == held_out)
 
 
 def is_tuning(values: Mapping[str, Any]) -> bool:

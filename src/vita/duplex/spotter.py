@@ -1,0 +1,57 @@
+"""Words that need no model to be understood: "stop" ends an answer past every gate, "mm-hm" never interrupts one.
+
+Read from the words that the monitor's ear makes of a turn (`Listening.words`). A model whose ear has no words spots
+nothing: there, "stop" ends an answer as any other question does, by its state, and a backchannel is told by its length.
+Used by `monitor.py`; typed stop words by `session.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vita.engine.protocol import Listening
+from vita.errors import ConfigError
+
+SpottedWord = Literal["stop", "backchannel"]
+STOP_WORDS = (
+    "stop", "stop it", "please stop", "stop please", "stop talking", "be quiet",
+    "停", "停下", "停一下", "停止", "请停", "别说了",
+)  # fmt: skip
+BACKCHANNELS = (
+    "mm", "mm hm", "mm-hm", "mhm", "uh huh", "uh-huh", "yeah", "okay", "right", "i see", "really", "oh really", "wow",
+    "嗯", "嗯嗯", "哦", "噢", "对", "对对", "好", "好的", "是的", "是吗", "真的", "原来如此",
+)  # fmt: skip
+_MARKS = " \n.,!?。，！？~…"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spotter:
+    """Which words, and how sure it must be.
+
+    stop_words: a turn that says one of them, and nothing else, stops the answer and needs none.
+    backchannels: a turn that says nothing but these does not interrupt an answer.
+    threshold: the likelihood, compared with the best reading of the sound, from which a turn says a stop word. Two
+        words that sound alike share theirs, so it is well below 1.
+    """
+
+    stop_words: tuple[str, ...] = STOP_WORDS
+    backchannels: tuple[str, ...] = BACKCHANNELS
+    threshold: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise ConfigError("threshold of stop words is out of range", got=self.threshold, expected="above 0, to 1")
+
+    def is_stop(self, typed: str) -> bool:
+        """Whether a typed text says stop."""
+        return typed.strip(_MARKS).lower() in self.stop_words
+
+    def spot(self, listening: Listening) -> tuple[SpottedWord | None, str | None]:
+        """Which kind of word the sound so far is, if it is one, and its text; no text from an ear without words."""
+        words = listening.words(self.stop_words)
+        if words is None:
+            return None, None
+        if any(likelihood >= self.threshold for likelihood in words.likelihoods.values()):
+            return "stop", words.text
+        return ("backchannel" if words.text.strip(_MARKS).lower() in self.backchannels else None), words.text
