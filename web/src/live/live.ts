@@ -46,6 +46,7 @@ export class Live extends Store<LiveState> {
   private tape = new Tape(protocol.RATE_HZ);
   private clips = new Map<string, Int16Array>();
   private whenFree: (() => void) | null = null;
+  private cutId = "";
   private ignoredTimer = 0;
   private run = 0;
 
@@ -156,6 +157,7 @@ export class Live extends Store<LiveState> {
     const send = () => {
       this.tell(line);
       this.connection?.send(protocol.responseCreate(anyway));
+      this.setScene({ ...this.state.scene, responding: true, thinking: true });
     };
     if (!this.state.scene.responding) return send();
     this.whenFree = send;
@@ -201,6 +203,7 @@ export class Live extends Store<LiveState> {
   }
 
   private told(event: protocol.ServerEvent): void {
+    if ("delta" in event && event.item_id === this.cutId) return; // comes late: what was cut stays cut
     if (!QUIET.has(event.type)) this.note(event);
     if (event.type === "response.output_audio.delta") this.player?.add(event.item_id, event.delta);
     if (event.type === "response.output_audio.done") this.player?.last(event.item_id);
@@ -231,6 +234,7 @@ export class Live extends Store<LiveState> {
   /** No more of the answer; the player then reports how much of it was heard. */
   private silence(): void {
     this.player?.clear();
+    if (this.state.scene.responding) this.cutId = this.state.scene.lines.findLast(({ kind }) => kind === "answer")?.id ?? "";
     this.setScene({ ...this.state.scene, speaking: false });
   }
 
