@@ -264,10 +264,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 elsewhere = _watch(page, url, faults, name)
                 page.goto(url)
                 STATES[state](page)
-                faults += look(page, name) + elsewhere
-                if given.shots:
+                if given.shots:  # before axe, which scrolls
                     given.shots.mkdir(parents=True, exist_ok=True)
                     page.screenshot(path=given.shots / f"{name}.png")
+                faults += look(page, name) + elsewhere
                 if state == "answer":
                     print(look_name, measure(page))
                     if measure(page)["bytes"] > MOST_BYTES:
