@@ -94,8 +94,7 @@ export class Live extends Store<LiveState> {
     this.player?.close();
     this.eye?.close();
     this.connection = this.mic = this.player = this.eye = null;
-    const scene = { ...this.state.scene, hearing: "", thinking: false, speaking: false, ignored: false };
-    this.set({ phase: "off", view: null, scene });
+    this.set({ phase: "off", view: null, scene: { ...EMPTY, lines: this.state.scene.lines } });
   }
 
   /** Send silence instead of what the microphone gives. */
