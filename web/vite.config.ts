@@ -28,8 +28,22 @@ function exampleMedia(): Plugin {
   };
 }
 
+/** Puts the licences of the packages whose code is in the page beside it. */
+function licences(): Plugin {
+  return {
+    name: "licences",
+    apply: "build",
+    generateBundle() {
+      const texts = ["preact/LICENSE", "marked/LICENSE", "temml/LICENSE"].map(
+        (name) => `${name}\n\n${readFileSync(new URL(`node_modules/${name}`, import.meta.url), "utf8").trim()}\n`,
+      );
+      this.emitFile({ type: "asset", fileName: "licences.txt", source: texts.join("\n\n") });
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [exampleMedia()],
+  plugins: [exampleMedia(), licences()],
   build: {
     outDir: process.env["VITA_PAGE"] ?? "../src/vita/server/static",
     emptyOutDir: true,

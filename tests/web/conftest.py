@@ -26,7 +26,7 @@ RATE_HZ = 16_000
 PATIENCE_MS = 90_000
 """Answers take long where several browsers and models share a machine."""
 SPY = """
-window.heard = []; window.told = [];
+window.heard = []; window.told = []; window.sent = []; window.phases = []; window.sockets = [];
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...rest) {
   if (target instanceof AudioDestinationNode) {
@@ -44,11 +44,20 @@ const Socket = window.WebSocket;
 window.WebSocket = class extends Socket {
   constructor(...given) {
     super(...given);
+    window.sockets.push(this);
     this.addEventListener("message", ({ data }) => window.told.push([performance.now(), JSON.parse(data)]));
   }
+  send(text) {
+    window.sent.push(JSON.parse(text));
+    super.send(text);
+  }
 };
+setInterval(() => {
+  const phase = document.querySelector(".phase")?.dataset.phase;
+  if (phase && phase !== window.phases.at(-1)) window.phases.push(phase);
+}, 15);
 """
-"""Samples what goes to the speaker, and keeps what the server tells; runs in the page before its own code."""
+"""Samples what goes to the speaker, keeps what is told and sent; runs in the page before its own code."""
 
 
 class Server:

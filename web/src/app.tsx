@@ -30,7 +30,7 @@ export function App() {
     return () => removeEventListener("hashchange", follow);
   }, []);
   const begin = () => {
-    chat.fresh();
+    void chat.fresh();
     location.hash = "chat";
     setMenu(false);
   };

@@ -54,7 +54,9 @@ describe("the tape", () => {
 
 test("base64 comes back as it was", () => {
   const bytes = Uint8Array.from({ length: 70_000 }, (_, index) => index % 256);
-  expect(bytesOfBase64(base64OfBytes(bytes))).toEqual(bytes);
+  const back = bytesOfBase64(base64OfBytes(bytes));
+  expect(back.length).toBe(bytes.length);
+  expect(back.every((byte, index) => byte === bytes[index])).toBe(true);
 });
 
 test("only pictures, clips and sounds are media", () => {

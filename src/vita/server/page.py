@@ -19,6 +19,7 @@ _KINDS = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".wav": "audio/wav",
@@ -31,7 +32,6 @@ _HEADERS = {
         "img-src 'self' blob:; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Permissions-Policy": "microphone=(self), camera=(self), display-capture=(self), geolocation=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
     "Vary": "Accept-Encoding",
 }

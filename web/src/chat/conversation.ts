@@ -38,7 +38,7 @@ export class Chat extends Store<ChatState> {
 
   /** Show a kept conversation. */
   async open(id: string): Promise<void> {
-    this.stop();
+    await this.leave();
     const found = await history.find(id);
     if (!found) return;
     const turns = found.turns.map((turn) =>
@@ -48,14 +48,14 @@ export class Chat extends Store<ChatState> {
   }
 
   /** Begin a new one. */
-  fresh(): void {
-    this.stop();
+  async fresh(): Promise<void> {
+    await this.leave();
     this.show(newConversation());
   }
 
   /** Throw a kept conversation away. */
   async remove(id: string): Promise<void> {
-    if (id === this.state.conversation.id) this.fresh();
+    if (id === this.state.conversation.id) await this.fresh();
     await history.remove(id);
     this.set({ kept: await history.list() });
   }
@@ -85,6 +85,16 @@ export class Chat extends Store<ChatState> {
     this.player?.clear();
     if (speak) this.player ??= await Player.open();
     this.set({ speak });
+  }
+
+  /** End the answer that goes on, and keep what there is of it. */
+  private async leave(): Promise<void> {
+    this.stop();
+    const last = this.state.conversation.turns.at(-1);
+    if (last?.reply.status !== "writing") return;
+    this.running = null;
+    this.write(last, { ...last.reply, status: "stopped" });
+    await this.save();
   }
 
   private turn(text: string, media: Medium[]): Turn {

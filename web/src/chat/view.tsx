@@ -1,7 +1,8 @@
 // The chat as it is seen: turns, examples, composer.
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { Icon } from "../icons";
 import { t } from "../i18n";
+import { useEnd } from "../scroll";
 import { useStore } from "../store";
 import { Composer } from "./composer";
 import type { Chat } from "./conversation";
@@ -13,16 +14,8 @@ import { TurnView } from "./turn";
 export function ChatView({ chat }: { chat: Chat }) {
   const { conversation, busy } = useStore(chat);
   const scroller = useRef<HTMLDivElement>(null);
-  const atEnd = useRef(true);
   const { turns } = conversation;
-  useEffect(() => {
-    const element = scroller.current;
-    if (element && atEnd.current) element.scrollTop = element.scrollHeight;
-  }, [turns]);
-  const watch = () => {
-    const element = scroller.current!;
-    atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < 80;
-  };
+  const watch = useEnd(scroller, turns);
   return (
     <section class="chat" aria-label={t.chat}>
       <div class="scroll" ref={scroller} onScroll={watch} tabIndex={0} role="log" aria-label={t.transcript} aria-live="off">

@@ -116,7 +116,6 @@ export const en = {
   cameraDevice: "Camera",
   defaultDevice: "System default",
   preview: "What the model sees",
-  level: "Microphone level",
   details: "Details",
   transcript: "Conversation",
   spokenTurn: (seconds: string) => `Spoken question, ${seconds}`,

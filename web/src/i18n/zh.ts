@@ -118,7 +118,6 @@ export const zh: Words = {
   cameraDevice: "摄像头",
   defaultDevice: "系统默认",
   preview: "模型看到的画面",
-  level: "麦克风音量",
   details: "详情",
   transcript: "对话",
   spokenTurn: (seconds) => `语音提问，${seconds}`,

@@ -46,6 +46,7 @@ export class Live extends Store<LiveState> {
   private tape = new Tape(protocol.RATE_HZ);
   private clips = new Map<string, Int16Array>();
   private whenFree: (() => void) | null = null;
+  private cutId = "";
   private ignoredTimer = 0;
   private run = 0;
 
@@ -93,8 +94,7 @@ export class Live extends Store<LiveState> {
     this.player?.close();
     this.eye?.close();
     this.connection = this.mic = this.player = this.eye = null;
-    const scene = { ...this.state.scene, hearing: "", thinking: false, speaking: false, ignored: false };
-    this.set({ phase: "off", view: null, scene });
+    this.set({ phase: "off", view: null, scene: { ...EMPTY, lines: this.state.scene.lines } });
   }
 
   /** Send silence instead of what the microphone gives. */
@@ -156,6 +156,7 @@ export class Live extends Store<LiveState> {
     const send = () => {
       this.tell(line);
       this.connection?.send(protocol.responseCreate(anyway));
+      this.setScene({ ...this.state.scene, responding: true, thinking: true });
     };
     if (!this.state.scene.responding) return send();
     this.whenFree = send;
@@ -201,11 +202,13 @@ export class Live extends Store<LiveState> {
   }
 
   private told(event: protocol.ServerEvent): void {
+    if ("delta" in event && event.item_id === this.cutId) return; // comes late: what was cut stays cut
     if (!QUIET.has(event.type)) this.note(event);
     if (event.type === "response.output_audio.delta") this.player?.add(event.item_id, event.delta);
     if (event.type === "response.output_audio.done") this.player?.last(event.item_id);
     const isCut = event.type === "response.done" && event.response.status === "cancelled";
-    if (isCut || (event.type === "input_audio_buffer.speech_started" && this.state.scene.speaking)) this.silence();
+    const isInterrupted = event.type === "input_audio_buffer.speech_started" && this.state.scene.responding;
+    if (isCut || isInterrupted) this.silence(); // what is left of a complete answer is played to its end
     this.setScene(reduce(this.state.scene, event, this.tape.sentMs));
     if (event.type === "conversation.item.added") this.keepClip(event.item.id);
     if (event.type === "response.done") {
@@ -230,6 +233,7 @@ export class Live extends Store<LiveState> {
   /** No more of the answer; the player then reports how much of it was heard. */
   private silence(): void {
     this.player?.clear();
+    if (this.state.scene.responding) this.cutId = this.state.scene.lines.findLast(({ kind }) => kind === "answer")?.id ?? "";
     this.setScene({ ...this.state.scene, speaking: false });
   }
 

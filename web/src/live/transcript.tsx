@@ -1,6 +1,7 @@
 // What was said in a live conversation: captions of everything that was spoken, and turns that were not for the model.
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { duration, t } from "../i18n";
+import { useEnd } from "../scroll";
 import { useStore } from "../store";
 import type { Live } from "./live";
 import { heardAndCut, type Line } from "./scene";
@@ -8,14 +9,13 @@ import { heardAndCut, type Line } from "./scene";
 /** The lines of `live`. */
 export function Transcript({ live }: { live: Live }) {
   const { scene } = useStore(live);
-  const end = useRef<HTMLDivElement>(null);
-  useEffect(() => end.current?.scrollIntoView({ block: "nearest" }), [scene.lines]);
+  const scroller = useRef<HTMLDivElement>(null);
+  const watch = useEnd(scroller, scene.lines);
   return (
-    <div class="lines" role="log" aria-label={t.transcript} tabIndex={0}>
+    <div class="lines" role="log" aria-label={t.transcript} tabIndex={0} ref={scroller} onScroll={watch}>
       {scene.lines.map((line) => (
         <LineView key={line.id} line={line} live={live} />
       ))}
-      <div ref={end} />
     </div>
   );
 }

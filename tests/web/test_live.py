@@ -1,0 +1,148 @@
+"""The live conversation in a real browser: Chromium's microphone plays a recording, its camera a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.web.conftest import Open, Server, camera_clip, recording, wait_for
+
+pytestmark = pytest.mark.browser
+LEGS, SIDE_TALK = ("conversation.wav", 0.9, 3.3), ("conversation.wav", 6.4, 10.0)
+STORY, CAPITAL = ("conversation.wav", 11.9, 13.5), ("conversation.wav", 16.4, 18.4)
+LEAD_S = 8.0
+"""Silence before the first words: the connection is to be open by then, on a busy machine too."""
+PATIENCE_S = 120.0
+
+
+def start(page: Any) -> None:
+    """Press the one button."""
+    page.get_by_role("button", name="Start talking").click()
+    wait_for(page, "['listening', 'hearing'].includes(document.querySelector('.phase').dataset.phase)")
+
+
+def texts(page: Any, kind: str) -> list[str]:
+    """The lines of one kind: spoken, typed, noise, reply."""
+    return page.locator(f".line.{kind}").all_inner_texts()
+
+
+def told(page: Any, kind: str) -> list[tuple[float, dict[str, Any]]]:
+    """(when, event) of all events of a type."""
+    return page.evaluate("kind => window.told.filter(([, event]) => event.type === kind)", kind)
+
+
+def test_a_conversation_with_noise_and_an_interruption(server: Server, open_page: Open, tmp_path: Path) -> None:
+    sound = recording(tmp_path / "talk.wav", LEAD_S, LEGS, 7.0, SIDE_TALK, 7.0, STORY, 9.0, CAPITAL, 20.0)
+    page = open_page(f"{server.url}/#live", microphone=sound)
+    start(page)
+    wait_for(page, "[...document.querySelectorAll('.line.reply')].at(-1)?.innerText.includes('paris')", PATIENCE_S)
+
+    replies = texts(page, "reply")
+    assert "eight" in replies[0]
+    assert len(texts(page, "spoken")) == 3
+    assert len(texts(page, "noise")) == 1
+    assert {"listening", "hearing", "thinking", "speaking", "ignored"} <= set(page.evaluate("window.phases"))
+    assert page.locator(".line.reply s").last.inner_text().strip() != ""  # the rest of the story
+    assert float(page.locator(".line.reply").last.get_attribute("data-latency")) > 0
+    assert "after the end of the question" in page.locator(".line.reply").last.get_attribute("title")
+
+    cut_ms = next(at for at, event in told(page, "response.done") if event["response"]["status"] == "cancelled")
+    next_ms = next(at for at, _ in told(page, "response.output_audio.delta") if at > cut_ms)
+    heard = page.evaluate("window.heard")
+    assert max(loud for at, loud in heard if at < cut_ms) > 0.01
+    late = [at for at, loud in heard if cut_ms + 100 < at < next_ms and loud > 0.003]
+    assert late == []
+    reports = page.evaluate("window.sent.filter(({type}) => type.includes('played') || type.includes('truncate'))")
+    assert {report["type"] for report in reports} >= {"vita.output_audio_buffer.played"}
+    page.get_by_role("button", name="End", exact=True).click()
+    page.get_by_role("button", name="Start talking").wait_for()
+
+
+def test_the_roles_are_seen_to_swap(server: Server, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(f"{server.url}/#live", microphone=recording(tmp_path / "talk.wav", LEAD_S, LEGS, 30.0))
+    page.get_by_text("Details").click()
+    assert page.locator("[data-role=generator]").inner_text().startswith("A")
+    start(page)
+    page.locator(".line.reply").wait_for()
+    assert page.locator("[data-role=generator]").inner_text().startswith("B")
+    assert page.locator("[data-role=monitor]").inner_text().startswith("A")
+
+
+def test_what_was_not_for_the_model_can_be_answered(server: Server, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(f"{server.url}/#live", microphone=recording(tmp_path / "talk.wav", LEAD_S, SIDE_TALK, 60.0))
+    start(page)
+    page.get_by_role("button", name="It was for you").click()
+    page.locator(".line.reply").wait_for()
+    assert texts(page, "noise") == []
+    assert len(texts(page, "spoken")) == 1
+
+
+def test_a_typed_question_ends_the_answer_that_goes_on(server: Server, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(f"{server.url}/#live", microphone=recording(tmp_path / "still.wav", 120.0))
+    start(page)
+    for text in ("Tell me a story.", "What is three plus four?"):
+        page.get_by_label("Or type").fill(text)
+        page.keyboard.press("Enter")
+        wait_for(page, "document.querySelector('.phase').dataset.phase === 'speaking'", PATIENCE_S)
+    wait_for(page, "[...document.querySelectorAll('.line.reply')].at(-1)?.innerText.includes('seven')", PATIENCE_S)
+    assert page.locator(".line.reply s").first.inner_text().strip() != ""
+
+
+def test_what_the_camera_sees_is_asked_about(server: Server, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(
+        f"{server.url}/#live",
+        microphone=recording(tmp_path / "talk.wav", LEAD_S + 6, ("direction_zh.wav", 0.0, 1.6), 30.0),
+        camera=camera_clip(tmp_path / "clip.y4m"),
+    )
+    page.get_by_role("button", name="Picture: Camera").click()
+    start(page)
+    page.locator("video.view").wait_for()
+    page.locator(".line.reply").wait_for()
+    frames = page.evaluate("window.sent.filter(({item}) => item?.content[0].type === 'input_image').length")
+    assert frames >= 3
+    assert page.locator(".line.reply").inner_text().strip() != ""
+
+
+def test_the_conversation_outlives_its_connection(own_server: Server, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(
+        f"{own_server.url}/#live",
+        microphone=recording(tmp_path / "still.wav", 300.0),
+        expected=["ERR_CONNECTION_REFUSED", "WebSocket"],
+    )
+    start(page)
+    page.get_by_label("Or type").fill("What is the capital of Japan?")
+    page.keyboard.press("Enter")
+    wait_for(page, "document.querySelector('.line.reply')?.innerText.includes('tokyo')", PATIENCE_S)
+    own_server.stop()
+    page.get_by_text("The connection was lost; trying again.").wait_for()
+    own_server.start()
+    wait_for(page, "document.querySelector('.phase').dataset.phase === 'listening'", PATIENCE_S)
+    assert "tokyo" in texts(page, "reply")[0]
+    retold = page.evaluate("window.sent.filter(({item}) => item?.role === 'assistant').map(({item}) => item.content)")
+    assert [part["text"].strip() for content in retold for part in content] == ["tokyo"]
+    page.get_by_label("Or type").fill("What is three plus four?")
+    page.keyboard.press("Enter")
+    wait_for(page, "[...document.querySelectorAll('.line.reply')].at(-1)?.innerText.includes('seven')", PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"allowed": False}, "The microphone was not allowed."),
+        ({"devices": False}, "No microphone was found."),
+    ],
+    ids=["denied", "no device"],
+)
+def test_without_a_microphone_it_says_why(server: Server, open_page: Open, options: Any, words: str) -> None:
+    page = open_page(f"{server.url}/#live", **options)
+    page.get_by_role("button", name="Start talking").click()
+    assert words in page.get_by_role("alert").inner_text()
+    page.get_by_role("button", name="Start talking").wait_for()
+
+
+def test_plain_http_from_another_machine_says_why(server: Server, open_page: Open) -> None:
+    page = open_page(f"http://10.9.8.7:{server.port}/#live", rules="MAP 10.9.8.7 127.0.0.1")
+    page.get_by_role("button", name="Start talking").click()
+    assert "--tls self-signed" in page.get_by_role("alert").inner_text()
