@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -11,15 +12,15 @@ from vita.checkpoints.loading import check_folder
 from vita.checkpoints.sources import INDEX, SINGLE, read_json
 from vita.errors import CheckpointError
 from vita.models.audio_connector import AudioConnector
-from vita.models.audio_tower import AudioTower
+from vita.models.audio_tower import build_audio_tower
 from vita.models.configuration_vita import VitaConfig
 
 
-def load_audio_parts(folder: Path) -> tuple[AudioTower, AudioConnector]:
+def load_audio_parts(folder: Path) -> tuple[Any, AudioConnector]:
     """Tower and connector in float32 on the CPU, in evaluation mode; strict. Only their files are opened."""
     check_folder(folder)
     config = VitaConfig.from_pretrained(folder)
-    tower, connector = AudioTower(config.audio_config), AudioConnector(config.audio_config)
+    tower, connector = build_audio_tower(config.audio_config), AudioConnector(config.audio_config)
     _fill(tower, _tensors(folder, "audio_tower."), folder)
     _fill(connector, _tensors(folder, "audio_connector."), folder)
     return tower.eval(), connector.eval()

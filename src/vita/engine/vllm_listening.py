@@ -8,7 +8,7 @@ streamed, only what comes before the sound is read while it arrives.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from vita.chat.messages import Audio, Message, extended
+from vita.engine.protocol import Words
 from vita.engine.vllm_messages import Part, sound_piece
 from vita.errors import LimitError, MediaError, PromptError
 from vita.media import SAMPLE_RATE_HZ, check_samples
@@ -77,6 +78,21 @@ class VllmListening:
         self._check_open()
         self._check_long_enough()
         return self._engine.probe(self._messages, self._parts())
+
+    def words(self, phrases: Sequence[str] = ()) -> Words | None:
+        """See Listening; heard here, the server has no part in it. None without an encoder."""
+        self._check_open()
+        self._check_long_enough()
+        if self._sound is None:
+            return None
+        self._sound.rest()
+        heard = self._sound.words
+        if heard is None:
+            return None
+        tokenizer = self._engine.processor.tokenizer
+        spelled = [tokenizer(phrase, add_special_tokens=False)["input_ids"] for phrase in phrases]
+        text = str(tokenizer.decode(heard.ids(), skip_special_tokens=True))
+        return Words(text.strip(), dict(zip(phrases, heard.likelihoods(spelled), strict=True)))
 
     def close(self) -> None:
         """See Listening."""

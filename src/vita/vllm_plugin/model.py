@@ -29,7 +29,7 @@ from vllm.sequence import IntermediateTensors
 from vita.chat.messages import PLACEHOLDER_OF
 from vita.errors import CheckpointError
 from vita.models.audio_connector import AudioConnector
-from vita.models.audio_tower import AudioTower
+from vita.models.audio_tower import build_audio_tower
 from vita.models.batching import pad_clips
 from vita.models.configuration_vita import VitaConfig
 from vita.models.vision_connector import build_vision_connector
@@ -53,8 +53,9 @@ class VitaForConditionalGeneration(nn.Module, SupportsMultiModal, SupportsPP, Su
             self.vision_tower = VisionTower(config.vision_config, config.patch_size).eval()
             self.vision_connector = build_vision_connector(config).eval()
         with self._mark_tower_model(vllm_config, "audio"):
-            self.audio_tower = AudioTower(config.audio_config).eval()
-            self.audio_tower.cmvn.float()
+            self.audio_tower = build_audio_tower(config.audio_config).eval()
+            if config.audio_config.encoder != "whisper":
+                self.audio_tower.cmvn.float()
             self.audio_connector = AudioConnector(config.audio_config).eval()
         with self._mark_language_model(vllm_config):
             self.language_model = init_vllm_registered_model(

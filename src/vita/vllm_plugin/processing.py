@@ -32,7 +32,6 @@ from vita.chat.messages import Audio, Image, Video
 from vita.errors import VitaError
 from vita.media import SAMPLE_RATE_HZ, Clip, resample_audio, to_rgb
 from vita.models.configuration_vita import VitaConfig
-from vita.models.filterbank import num_frames
 from vita.models.processing_vita import EncodedMedium, VitaProcessor
 from vita.vllm_plugin.marking import markers
 
@@ -83,7 +82,8 @@ class VitaProcessingInfo(BaseProcessingInfo):
         """The features of the largest picture, clip and sound that memory is set aside for."""
         config = self.get_hf_config()
         tiles = config.max_tiles + (config.max_tiles > 1)
-        sound = config.audio_config.num_audio_tokens(num_frames(LONGEST_SOUND_S * SAMPLE_RATE_HZ))
+        audio = config.audio_config
+        sound = audio.num_audio_tokens(audio.num_frames(LONGEST_SOUND_S * SAMPLE_RATE_HZ))
         found = {"image": tiles * config.num_image_tokens, "video": MOST_FRAMES * config.num_frame_tokens}
         asked = [modality for modality, count in mm_counts.items() if count]
         return {modality: min({**found, "audio": sound}[modality], seq_len) for modality in asked}
