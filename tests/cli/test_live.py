@@ -151,7 +151,11 @@ def test_the_microphone_and_the_speakers(
     monkeypatch.setattr(vita.api, "load", lambda *args, **options: Assistant(engine))
     audio = FakeAudio()
     monkeypatch.setitem(sys.modules, "sounddevice", audio)
-    code = main(["live", "--events", str(folder / "e.jsonl"), "--headphones", "--stop", "silence"])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
+    try:
+        code = main(["live", "--events", str(folder / "e.jsonl"), "--headphones", "--stop", "silence"])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (code, sorted(audio.closed)) == (0, ["input", "output"])
     events = [json.loads(line)["event"] for line in (folder / "e.jsonl").read_text().splitlines()]
     assert events[-1] == "disconnected"
