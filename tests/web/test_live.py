@@ -23,6 +23,12 @@ def start(page: Any) -> None:
     wait_for(page, "['listening', 'hearing'].includes(document.querySelector('.phase').dataset.phase)")
 
 
+def type_in(page: Any, text: str) -> None:
+    """Ask in writing."""
+    page.get_by_label("Or type").fill(text)
+    page.keyboard.press("Enter")
+
+
 def texts(page: Any, kind: str) -> list[str]:
     """The lines of one kind: spoken, typed, noise, reply."""
     return page.locator(f".line.{kind}").all_inner_texts()
@@ -82,10 +88,9 @@ def test_what_was_not_for_the_model_can_be_answered(server: Server, open_page: O
 def test_a_typed_question_ends_the_answer_that_goes_on(server: Server, open_page: Open, tmp_path: Path) -> None:
     page = open_page(f"{server.url}/#live", microphone=recording(tmp_path / "still.wav", 120.0))
     start(page)
-    for text in ("Tell me a story.", "What is three plus four?"):
-        page.get_by_label("Or type").fill(text)
-        page.keyboard.press("Enter")
-        wait_for(page, "document.querySelector('.phase').dataset.phase === 'speaking'", PATIENCE_S)
+    type_in(page, "Tell me a story.")
+    wait_for(page, "document.querySelector('.line.reply')?.innerText.includes('little')", PATIENCE_S)
+    type_in(page, "What is three plus four?")
     wait_for(page, "[...document.querySelectorAll('.line.reply')].at(-1)?.innerText.includes('seven')", PATIENCE_S)
     assert page.locator(".line.reply s").first.inner_text().strip() != ""
 
@@ -112,8 +117,7 @@ def test_the_conversation_outlives_its_connection(own_server: Server, open_page:
         expected=["ERR_CONNECTION_REFUSED", "WebSocket"],
     )
     start(page)
-    page.get_by_label("Or type").fill("What is the capital of Japan?")
-    page.keyboard.press("Enter")
+    type_in(page, "What is the capital of Japan?")
     wait_for(page, "document.querySelector('.line.reply')?.innerText.includes('tokyo')", PATIENCE_S)
     own_server.stop()
     page.get_by_text("The connection was lost; trying again.").wait_for()
@@ -122,8 +126,7 @@ def test_the_conversation_outlives_its_connection(own_server: Server, open_page:
     assert "tokyo" in texts(page, "reply")[0]
     retold = page.evaluate("window.sent.filter(({item}) => item?.role === 'assistant').map(({item}) => item.content)")
     assert [part["text"].strip() for content in retold for part in content] == ["tokyo"]
-    page.get_by_label("Or type").fill("What is three plus four?")
-    page.keyboard.press("Enter")
+    type_in(page, "What is three plus four?")
     wait_for(page, "[...document.querySelectorAll('.line.reply')].at(-1)?.innerText.includes('seven')", PATIENCE_S)
 
 
