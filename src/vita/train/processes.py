@@ -142,7 +142,7 @@ def layers_of(model: nn.Module) -> list[nn.Module]:
     """The layers of the language model and of both towers."""
     language_model: Any = getattr(model, "language_model", None)
     names = {
-        *VitaForConditionalGeneration._no_split_modules,
+        *(VitaForConditionalGeneration._no_split_modules or ()),
         *(getattr(language_model, "_no_split_modules", None) or ()),
     }
     return [module for module in model.modules() if type(module).__name__ in names]
