@@ -23,8 +23,8 @@ const ANSWER: [ServerEvent, number?][] = [
   [{ type: "response.output_audio_transcript.delta", item_id: "a", delta: "two " }],
 ];
 
-function added(id: string, state: "spoken_query" | "noise"): ServerEvent {
-  const content = [{ type: "input_audio", transcript: null }];
+function added(id: string, state: "spoken_query" | "noise", transcript: string | null = null): ServerEvent {
+  const content = [{ type: "input_audio", transcript }];
   return { type: "conversation.item.added", item: { id, role: "user", content, vita: { state } } };
 }
 
@@ -41,6 +41,15 @@ describe("the state of a live conversation", () => {
     const scene = play([...QUESTION.slice(0, 2), [added("q", "noise"), 2400]]);
     expect(phaseOf(scene)).toBe("ignored");
     expect(scene.lines).toMatchObject([{ id: "q", kind: "noise", from: 500, to: 2000 }]);
+  });
+
+  test("shows the words of a turn where the ear tells them", () => {
+    const scene = play([[added("q", "spoken_query", "what is it"), 900], [added("n", "noise", "dinner is ready"), 2000]]);
+    expect(scene.lines).toMatchObject([
+      { kind: "spoken", text: "what is it" },
+      { kind: "noise", text: "dinner is ready" },
+    ]);
+    expect(play(QUESTION).lines[0]).toMatchObject({ kind: "spoken", text: "" });
   });
 
   test("keeps answering while somebody else talks", () => {

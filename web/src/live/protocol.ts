@@ -34,7 +34,7 @@ const FORMAT = { type: "audio/pcm", rate: RATE_HZ };
 /** What this page wants of a session. */
 export function sessionUpdate(): ClientEvent {
   const audio = {
-    input: { format: FORMAT, turn_detection: { type: "semantic_vad" } },
+    input: { format: FORMAT, turn_detection: { type: "semantic_vad" }, transcription: {} },
     output: { format: FORMAT, voice: "alloy" },
   };
   return {

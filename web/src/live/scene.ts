@@ -10,7 +10,7 @@ export interface Word {
 export interface Line {
   id: string;
   kind: "spoken" | "typed" | "noise" | "answer";
-  /** What was typed. */
+  /** What was typed, or the words that were heard, if the model's ear tells them. */
   text: string;
   /** Of an answer: what was spoken, word by word. */
   words: Word[];
@@ -126,7 +126,7 @@ export function reduce(scene: Scene, event: ServerEvent, sentMs: number): Scene 
 function addTurn(scene: Scene, item: Item, sentMs: number): Scene {
   if (scene.lines.some(({ id }) => id === item.id)) return scene;
   const sound = item.content.some(({ type }) => type === "input_audio");
-  const text = item.content.map((part) => part.text ?? "").join("");
+  const text = item.content.map((part) => part.text ?? part.transcript ?? "").join("");
   if (!sound && !text) return scene;
   const isNoise = item.vita?.state === "noise";
   const line = newLine(item.id, isNoise ? "noise" : sound ? "spoken" : "typed", text);

@@ -24,11 +24,17 @@ function LineView({ line, live }: { line: Line; live: Live }) {
   if (line.kind === "answer") return <AnswerLine line={line} />;
   if (line.kind === "typed") return <div class="line typed">{line.text}</div>;
   const seconds = duration(Math.max(0, (line.to ?? 0) - (line.from ?? 0)));
-  if (line.kind === "spoken") return <div class="line spoken">{t.spokenTurn(seconds)}</div>;
+  if (line.kind === "spoken") {
+    return (
+      <div class="line spoken" title={t.spokenTurn(seconds)}>
+        {line.text || t.spokenTurn(seconds)}
+      </div>
+    );
+  }
   return (
     <div class="line noise">
       <span>
-        {t.notForMe} · {seconds}
+        {t.notForMe} · {line.text || seconds}
       </span>
       <button type="button" onClick={() => live.wasForYou(line)}>
         {t.wasForYou}
