@@ -290,9 +290,9 @@ def test_a_written_control_text_does_not_break_the_next_turn(engine: LocalEngine
     context.append("hello")
     reply = context.reply(SHORT)
     reply.result()
-    reply._stream.text = "see <image> and </s>"
+    written = "see <image> and </s>"
     context._messages.pop()
-    context._note_reply(reply)
+    context._note_reply(reply, written, engine.processor)
     context.append("go on")
     assert context.messages[1].text == "see < image> and < /s>"
 

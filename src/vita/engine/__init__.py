@@ -1,6 +1,7 @@
 """Engines: what holds a model and answers with it. `protocol.py` says what an engine is.
 
 protocol.py   Engine, Context, Reply and the records they exchange
+conversation.py  what the contexts of all engines have in common
 local.py      an engine on PyTorch, in this process
 reply.py      its replies, while they are written
 listening.py  the sounds it hears, while they arrive
@@ -10,5 +11,6 @@ prompt.py     conversation -> ids and media, every medium processed once
 prefix.py     the KV cache of a conversation and what is in it
 decoding.py   choosing a token, text from tokens as they come
 batch.py      many conversations at once
+vllm*.py      an engine on a vLLM server
 scripted.py   an engine that says what a test tells it to
 """

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 
 from vita.chat.messages import Message, Part, extended
-from vita.chat.placement import PLACEHOLDERS
 from vita.engine.batch import answer_batch
 from vita.engine.budget import CacheBudget
+from vita.engine.conversation import Conversation
 from vita.engine.decoding import ReplyParts
 from vita.engine.listening import LocalListening
 from vita.engine.prefix import Prefix
@@ -20,7 +20,6 @@ from vita.engine.prompt import Prompt, PromptBuilder
 from vita.engine.protocol import GREEDY, Result, Sampling
 from vita.engine.reply import LocalReply
 from vita.engine.turnstile import Turnstile
-from vita.errors import PromptError
 from vita.models.modeling_vita import VitaForConditionalGeneration
 from vita.models.processing_vita import VitaProcessor
 
@@ -56,19 +55,12 @@ class LocalEngine:
         return answer_batch(self.model, self.processor, self.parts, conversations, sampling)
 
 
-class LocalContext:
+class LocalContext(Conversation[LocalReply, LocalListening]):
     """See `vita.engine.protocol.Context`; made by `LocalEngine.open`."""
 
     def __init__(self, engine: LocalEngine, messages: list[Message], builder: PromptBuilder, prefix: Prefix) -> None:
-        self._engine, self._messages, self._builder, self._prefix = engine, messages, builder, prefix
-        self._open_reply: LocalReply | None = None
-        self._open_listening: LocalListening | None = None
-        self._appended_ms = 0.0
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """See Context."""
-        return tuple(self._messages)
+        super().__init__(messages)
+        self._engine, self._builder, self._prefix = engine, builder, prefix
 
     def append(self, *parts: Part | str | Message) -> None:
         """See Context."""
@@ -77,7 +69,7 @@ class LocalContext:
         messages = extended(self._messages, *parts)
         self._prefix.read(self._builder.build(messages, answering=False))
         self._messages = messages
-        self._appended_ms += 1000 * (time.perf_counter() - started_s)
+        self._read_ms += 1000 * (time.perf_counter() - started_s)
 
     def listen(self) -> LocalListening:
         """See Context."""
@@ -92,7 +84,7 @@ class LocalContext:
             messages=self._messages,
             when_done=self._note_heard,
         )
-        self._appended_ms += 1000 * (time.perf_counter() - started_s)
+        self._read_ms += 1000 * (time.perf_counter() - started_s)
         return self._open_listening
 
     def reply(self, sampling: Sampling = GREEDY) -> LocalReply:
@@ -102,8 +94,8 @@ class LocalContext:
         prompt = self._builder.build(self._messages, answering=True)
         parts = self._engine.parts
         reading = parts.read_state(self._prefix, self._prefix.read(prompt), sampling.state)
-        prefill_ms = self._appended_ms + 1000 * (time.perf_counter() - started_s)
-        self._appended_ms = 0.0
+        prefill_ms = self._read_ms + 1000 * (time.perf_counter() - started_s)
+        self._read_ms = 0.0
         self._open_reply = LocalReply(
             prefix=self._prefix,
             parts=parts,
@@ -112,7 +104,7 @@ class LocalContext:
             sampling=sampling,
             started_s=started_s,
             prefill_ms=prefill_ms,
-            when_done=self._note_reply,
+            when_done=lambda reply: self._note_reply(reply, reply.text, self._engine.processor),
         )
         return self._open_reply
 
@@ -125,39 +117,10 @@ class LocalContext:
     def rewind(self, num_messages: int, *, heard: str | None = None) -> None:
         """See Context. The cache is cut now; what is left is not read again."""
         self._check_idle()
-        if not 0 <= num_messages <= len(self._messages):
-            raise PromptError("cannot rewind there", got=num_messages, expected=f"0 to {len(self._messages)} messages")
-        kept, later = self._messages[:num_messages], self._messages[num_messages:]
-        if heard is not None:
-            if not later or later[0].role != "assistant":
-                raise PromptError(f"there is no reply after {num_messages} messages, of which part was heard")
-            kept = [*kept, Message.assistant(heard, later[0].state)]
+        kept = self._before(num_messages, heard)
         prompt = Prompt([], [])
         if any(message.role != "system" for message in kept):
             prompt = self._builder.build(kept, answering=False)
         self._prefix.crop(self._prefix.shared_with(prompt))
         self._builder.keep_only(prompt.spans)
         self._messages = kept
-
-    def _note_heard(self, messages: list[Message] | None, closing_ms: float) -> None:
-        """A sound has ended: closed, the conversation holds it; cancelled (None), it does not."""
-        self._open_listening = None
-        if messages is not None:
-            self._messages = messages
-            self._appended_ms += closing_ms
-
-    def _note_reply(self, reply: LocalReply) -> None:
-        """A reply has ended: it becomes a message."""
-        self._open_reply = None
-        text = reply.text
-        for control in (*self._engine.processor.template.control_texts(), *PLACEHOLDERS):
-            text = text.replace(control, f"{control[0]} {control[1:]}")  # a prompt must not hold it
-        self._messages.append(Message.assistant(text, reply.state))
-
-    def _check_idle(self) -> None:
-        if self._open_reply is not None and self._open_reply.is_aborted:
-            self._open_reply.result()
-        if self._open_reply is not None:
-            raise PromptError("a reply is still being written", fix="read it to its end, or abort it")
-        if self._open_listening is not None:
-            raise PromptError("a sound is still being listened to", fix="close or cancel it")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vita.chat.messages import Audio, Message, Part, extended
+from vita.engine.conversation import Conversation
 from vita.engine.protocol import GREEDY, Ending, Result, Sampling, Timing, Usage, Words
 from vita.errors import MediaError, PromptError
 from vita.media import SAMPLE_RATE_HZ, check_samples
@@ -74,18 +75,12 @@ class ScriptedEngine:
         return [context.reply(sampling).result() for context in contexts]
 
 
-class ScriptedContext:
+class ScriptedContext(Conversation["ScriptedReply", "ScriptedListening"]):
     """See `vita.engine.protocol.Context`."""
 
     def __init__(self, engine: ScriptedEngine, messages: list[Message]) -> None:
-        self._engine, self._messages = engine, messages
-        self._open_reply: ScriptedReply | None = None
-        self._open_listening: ScriptedListening | None = None
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """See Context."""
-        return tuple(self._messages)
+        super().__init__(messages)
+        self._engine = engine
 
     def append(self, *parts: Part | str | Message) -> None:
         """See Context."""
@@ -112,10 +107,7 @@ class ScriptedContext:
     def rewind(self, num_messages: int, *, heard: str | None = None) -> None:
         """See Context."""
         self._check_idle()
-        later = self._messages[num_messages:]
-        del self._messages[num_messages:]
-        if heard is not None:
-            self._messages.append(Message.assistant(heard, later[0].state))
+        self._messages = self._before(num_messages, heard)
 
     def _end_reply(self, message: Message) -> None:
         self._open_reply = None
@@ -125,14 +117,6 @@ class ScriptedContext:
         self._open_listening = None
         if samples is not None:
             self.append(Audio(samples))
-
-    def _check_idle(self) -> None:
-        if self._open_reply is not None and self._open_reply.is_aborted:
-            self._open_reply.result()
-        if self._open_reply is not None:
-            raise PromptError("a reply is still being written", fix="read it to its end, or abort it")
-        if self._open_listening is not None:
-            raise PromptError("a sound is still being listened to", fix="close or cancel it")
 
 
 class ScriptedListening:

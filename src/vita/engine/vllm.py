@@ -13,14 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from vita.chat.messages import Message, Part, extended
-from vita.chat.placement import PLACEHOLDERS
+from vita.engine.conversation import Conversation
 from vita.engine.protocol import GREEDY, Result, Sampling
 from vita.engine.vllm_client import VllmServer
 from vita.engine.vllm_listening import VllmListening
 from vita.engine.vllm_messages import MessageWriter, SoundEncoder
 from vita.engine.vllm_messages import Part as WrittenPart
 from vita.engine.vllm_reply import VllmReply, state_probabilities
-from vita.errors import PromptError
 from vita.models.processing_vita import VitaProcessor
 from vita.tokens import State
 
@@ -111,19 +110,12 @@ class VllmEngine:
         }
 
 
-class VllmContext:
+class VllmContext(Conversation[VllmReply, VllmListening]):
     """See `vita.engine.protocol.Context`; made by `VllmEngine.open`."""
 
     def __init__(self, engine: VllmEngine, messages: list[Message]) -> None:
-        self._engine, self._messages = engine, messages
-        self._open_reply: VllmReply | None = None
-        self._open_listening: VllmListening | None = None
-        self._read_ms = 0.0
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """See Context."""
-        return tuple(self._messages)
+        super().__init__(messages)
+        self._engine = engine
 
     def append(self, *parts: Part | str | Message) -> None:
         """See Context."""
@@ -148,7 +140,11 @@ class VllmContext:
         self._check_idle()
         read_ms, self._read_ms = self._read_ms, 0.0
         self._open_reply = self._engine.reply(
-            self._messages, sampling, started_s=time.perf_counter(), read_ms=read_ms, when_done=self._note_reply
+            self._messages,
+            sampling,
+            started_s=time.perf_counter(),
+            read_ms=read_ms,
+            when_done=lambda reply: self._note_reply(reply, reply.text, self._engine.processor),
         )
         return self._open_reply
 
@@ -160,32 +156,4 @@ class VllmContext:
     def rewind(self, num_messages: int, *, heard: str | None = None) -> None:
         """See Context."""
         self._check_idle()
-        if not 0 <= num_messages <= len(self._messages):
-            raise PromptError("cannot rewind there", got=num_messages, expected=f"0 to {len(self._messages)} messages")
-        kept, later = self._messages[:num_messages], self._messages[num_messages:]
-        if heard is not None:
-            if not later or later[0].role != "assistant":
-                raise PromptError(f"there is no reply after {num_messages} messages, of which part was heard")
-            kept = [*kept, Message.assistant(heard, later[0].state)]
-        self._messages = kept
-
-    def _note_heard(self, messages: list[Message] | None, closing_ms: float) -> None:
-        self._open_listening = None
-        if messages is not None:
-            self._messages = messages
-            self._read_ms += closing_ms
-
-    def _note_reply(self, reply: VllmReply) -> None:
-        self._open_reply = None
-        text = reply.text
-        for control in (*self._engine.processor.template.control_texts(), *PLACEHOLDERS):
-            text = text.replace(control, f"{control[0]} {control[1:]}")  # a prompt must not hold it
-        self._messages.append(Message.assistant(text, reply.state))
-
-    def _check_idle(self) -> None:
-        if self._open_reply is not None and self._open_reply.is_aborted:
-            self._open_reply.result()
-        if self._open_reply is not None:
-            raise PromptError("a reply is still being written", fix="read it to its end, or abort it")
-        if self._open_listening is not None:
-            raise PromptError("a sound is still being listened to", fix="close or cancel it")
+        self._messages = self._before(num_messages, heard)
