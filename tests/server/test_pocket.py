@@ -50,7 +50,7 @@ def served() -> Iterator[Served]:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, bufsize=1
     )
     assert process.stdout is not None
-    banner = [process.stdout.readline(), process.stdout.readline()]
+    banner = [process.stdout.readline() for _ in range(3)]
     assert banner[0], process.communicate()[1]
     yield Served(process, banner)
     process.kill()
@@ -59,8 +59,9 @@ def served() -> Iterator[Served]:
 
 def test_it_prints_where_it_is(served: Served) -> None:
     assert re.match(r"serving pocket at http://127\.0\.0\.1:\d+/v1 ", served.banner[0])
-    assert "microphone" in served.banner[1]
-    assert "--tls self-signed" in served.banner[1]
+    assert re.match(r"the page: http://127\.0\.0\.1:\d+/$", served.banner[1])
+    assert "microphone" in served.banner[2]
+    assert "--tls self-signed" in served.banner[2]
 
 
 def test_text(served: Served) -> None:

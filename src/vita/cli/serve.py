@@ -105,7 +105,7 @@ def _load(arguments: argparse.Namespace) -> Assistant:
 
 
 def _banner(model: str, tls: str | None) -> str:
-    lines = [f"serving {model} at {{url}}/v1 (Ctrl-C to stop)"]
+    lines = [f"serving {model} at {{url}}/v1 (Ctrl-C to stop)", "the page: {url}/"]
     if tls is None:
         lines.append("browsers give a microphone only to localhost or https: for other machines add --tls self-signed")
     elif tls == "self-signed":

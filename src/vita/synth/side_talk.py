@@ -14,8 +14,8 @@ from vita.synth.world import texts
 
 SIDE_KINDS = ("statement", "to_other", "phone", "narration")
 SPLICED_SHARE = 0.15
-"""Side talk made of the beginning of one sentence and the end of another: what it says matters less than what it lacks,
-a question."""
+"""English side talk made of the beginning of one sentence and the end of another: what it says matters less than what
+it lacks, a question. Chinese requests end as requests to the model do, and taught it not to answer those."""
 
 
 def fill(sentence: str, lang: str, rng: random.Random) -> str:
@@ -33,18 +33,18 @@ def side_talk(rng: random.Random, lang: str) -> Turn:
     kind = rng.choice(SIDE_KINDS)
     sentences = texts("side_talk")[lang][kind]
     text = fill(rng.choice(sentences), lang, rng)
-    if rng.random() < SPLICED_SHARE:
-        text = spliced(text, fill(rng.choice(texts("side_talk")[lang][rng.choice(SIDE_KINDS)]), lang, rng), lang, rng)
+    if lang == "en" and rng.random() < SPLICED_SHARE:
+        text = spliced(text, fill(rng.choice(texts("side_talk")[lang][rng.choice(SIDE_KINDS)]), lang, rng), rng)
     elif rng.random() < 0.2:
         text += (" " if lang == "en" else "") + fill(rng.choice(sentences), lang, rng)
     return Turn(kind=kind, lang=lang, question=text, answer="", noise=True)
 
 
-def spliced(first: str, second: str, lang: str, rng: random.Random) -> str:
-    """The beginning of one text and the end of the other."""
-    head, tail = (text.split(" ") if lang == "en" else list(text) for text in (first, second))
+def spliced(first: str, second: str, rng: random.Random) -> str:
+    """The beginning of one English text and the end of the other."""
+    head, tail = first.split(" "), second.split(" ")
     cut, rest = rng.randint(1, len(head)), rng.randint(0, len(tail) - 1)
-    return tidy((" " if lang == "en" else "").join(head[:cut] + tail[rest:]))
+    return " ".join(head[:cut] + tail[rest:])
 
 
 def backchannel(rng: random.Random, lang: str) -> Turn:
