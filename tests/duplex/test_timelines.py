@@ -245,9 +245,12 @@ def test_leaving_while_a_typed_question_is_answered() -> None:
     assert show.all("first_audio") == []
 
 
-def test_a_long_conversation_forgets_its_oldest_turns_and_says_so() -> None:
+@pytest.mark.parametrize(("wanted", "of_model"), [(30, None), (3000, 30), (None, 30)])
+def test_a_long_conversation_forgets_its_oldest_turns_and_says_so(wanted: int | None, of_model: int | None) -> None:
     class Counting(ScriptedEngine):
         """Every message is 10 tokens long."""
+
+        history_tokens = of_model  # pyright: ignore[reportAssignmentType]
 
         def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> ScriptedContext:
             return CountingContext(self, list(messages))
@@ -265,7 +268,7 @@ def test_a_long_conversation_forgets_its_oldest_turns_and_says_so() -> None:
             return reply
 
     asked = tuple((5.0 * n, lambda session, n=n: session.type(f"Question {n}?")) for n in range(1, 6))
-    options = replace(FIXED, history_tokens=30)
+    options = replace(FIXED, history_tokens=wanted)
     show = perform(40, steps=asked, options=options, engine=Counting(script))
     assert [(entry["turn"], entry["question"]) for entry in show.all("forgotten")] == [
         (3, "Question 1?"),

@@ -27,6 +27,8 @@ HELLO = {"model": "pocket", "messages": [{"role": "user", "content": "hi"}]}
 class Pen:
     """An engine whose replies are written piece by piece, while it is let to; notes how each ended."""
 
+    history_tokens = None
+
     def __init__(self) -> None:
         self.go = threading.Semaphore(0)
         self.num_begun = 0

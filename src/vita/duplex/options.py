@@ -27,8 +27,8 @@ class LiveOptions:
     chunk_ms: the monitor reads sound in pieces of this length.
     trailing_ms: so much of the silence after a turn's last voice is read with it.
     video_s, max_frames: the frames of the last `video_s` seconds, at most so many, are the video of a turn.
-    history_tokens: when a prompt was longer, the oldest turn is forgotten; None keeps all. Leave room for a question
-        and its answer in the model's context.
+    history_tokens: when a prompt was longer, the oldest turn is forgotten; the engine's own limit holds as well; None
+        leaves it to that. Leave room for a question and its answer in the model's context.
     """
 
     system: str | None = None

@@ -71,7 +71,8 @@ class Session:
         self.options = options = options or LiveOptions()
         self._voice, self._clock, self._on_event, self._on_text = voice, clock, on_event, on_text
         self._live = Live(policy=options.policy)
-        self._contexts = Contexts(engine, options.system, said, options.history_tokens, clock)
+        limits = [limit for limit in (options.history_tokens, engine.history_tokens) if limit is not None]
+        self._contexts = Contexts(engine, options.system, said, min(limits, default=None), clock)
         echo = EchoCanceller(options.sample_rate_hz) if options.echo else None
         self._microphone = Microphone(activity, options.start, options.stop, echo)
         self._sink = Loudspeaker(sink, echo, lambda: self._microphone.fed_s, clock.now_s) if echo else sink

@@ -42,6 +42,11 @@ class LocalEngine:
         self.budget = CacheBudget(max_cached_tokens)
         self.turnstile = Turnstile()
 
+    @property
+    def history_tokens(self) -> int | None:
+        """See Engine."""
+        return self.processor.config.history_tokens
+
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> LocalContext:
         """See Engine. Read with the first turn: which system prompt is used can depend on what is shown first."""
         self.budget.check(1)

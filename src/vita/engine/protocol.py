@@ -212,6 +212,11 @@ class Context(Protocol):
 class Engine(Protocol):
     """Holds a model; one copy of the weights for all its contexts."""
 
+    @property
+    def history_tokens(self) -> int | None:
+        """Live conversations keep no more than this for the model; None: as they like."""
+        ...
+
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> Context:
         """A new conversation; `system` replaces the model's own system prompt, `messages` were said before."""
         ...

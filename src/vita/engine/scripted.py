@@ -65,6 +65,11 @@ class ScriptedEngine:
         self.hears: Hears = hears if callable(hears) else by_seconds(hears)
         self.says = says
 
+    @property
+    def history_tokens(self) -> int | None:
+        """See Engine."""
+        return None
+
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> ScriptedContext:
         """See Engine."""
         return ScriptedContext(self, [*([] if system is None else [Message.system(system)]), *messages])

@@ -46,6 +46,11 @@ class VllmEngine:
         self.writer = MessageWriter(processor.config.states, encoder)
         self._max_concurrent = max_concurrent
 
+    @property
+    def history_tokens(self) -> int | None:
+        """See Engine."""
+        return self.processor.config.history_tokens
+
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> VllmContext:
         """See Engine."""
         start = [] if system is None else [Message.system(system)]

@@ -49,6 +49,8 @@ class VitaConfig(PreTrainedConfig):
     crop_frames (`bool`): of a video frame that is not square, look at the middle square, as the reference does; if
         false, at the whole frame, squeezed to a square.
     image_mean, image_std (`list[float]`): normalisation of the pixels.
+    history_tokens (`int`, *optional*): a live conversation forgets its oldest turns beyond so many tokens; for a model
+        that was trained on short conversations.
     tokenizer_model_max_length (`int`): most tokens and features of one sequence.
     """
 
@@ -76,6 +78,7 @@ class VitaConfig(PreTrainedConfig):
     crop_frames: bool = True
     image_mean: Any = IMAGE_MEAN
     image_std: Any = IMAGE_STD
+    history_tokens: Any = None
     tokenizer_model_max_length: int = 4600
     tie_word_embeddings: bool = False
 

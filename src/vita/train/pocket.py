@@ -51,6 +51,7 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
         tile_size=224,
         max_tiles=1,
         crop_frames=False,
+        history_tokens=150,
         tokenizer_model_max_length=4096,
         tie_word_embeddings=True,
         **special,
