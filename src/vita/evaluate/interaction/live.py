@@ -141,6 +141,11 @@ class AnsweringEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @property
+    def history_tokens(self) -> int | None:
+        """See Engine."""
+        return self._engine.history_tokens
+
     def open(self, *arguments: Any, **options: Any) -> AnsweringContext:
         """See Engine."""
         return AnsweringContext(self._engine.open(*arguments, **options))
