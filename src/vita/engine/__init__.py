@@ -3,6 +3,7 @@
 protocol.py   Engine, Context, Reply and the records they exchange
 conversation.py  what the contexts of all engines have in common
 local.py      an engine on PyTorch, in this process
+writing.py    a reply while it is written, on any engine
 reply.py      its replies, while they are written
 listening.py  the sounds it hears, while they arrive
 turnstile.py  whose turn it is to run the model

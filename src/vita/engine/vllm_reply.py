@@ -6,22 +6,21 @@ Its first tokens spell the state (the plugin on the server sees to that); they a
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
 from vita.chat.state import StateReader
-from vita.engine.decoding import TextStream
-from vita.engine.protocol import Ending, Result, Sampling, Timing, Usage
+from vita.engine.protocol import Ending, Sampling, Usage
 from vita.engine.vllm_client import Tokens
+from vita.engine.writing import Writing
 from vita.errors import ConfigError
 from vita.models.processing_vita import VitaProcessor
 from vita.tokens import State
 
 
-class VllmReply:
+class VllmReply(Writing):
     """See `vita.engine.protocol.Reply`.
 
     Args:
@@ -45,46 +44,28 @@ class VllmReply:
         read_ms: float,
         when_done: Callable[[VllmReply], None],
     ) -> None:
-        self._tokens, self._processor, self._prompt_ids = tokens, processor, prompt_ids
-        self._started_s, self._when_done = started_s, when_done
+        self._tokens, self._processor = tokens, processor
         self._waiting: deque[int] = deque()
         self._steps: list[dict[int, float]] = []
         self._ending: str | None = None
-        self._is_aborted, self._text_lock = False, threading.Lock()
-        self._first_token_ms: float | None = None
-        self._result: Result | None = None
-        self.state, spelled = self._read_state()
-        self._prefill_ms = read_ms + self._elapsed_ms()
-        self.probabilities = state_probabilities(processor.state_reader, self._steps, sampling.state)
-        self._num_tokens = len(spelled)
-        self._stream = TextStream(processor.tokenizer, spelled)
-        self._pieces = self._write()
-
-    @property
-    def text(self) -> str:
-        """The text so far."""
-        return self._stream.text
-
-    @property
-    def is_aborted(self) -> bool:
-        """Whether `abort` was called."""
-        return self._is_aborted
-
-    def __iter__(self) -> Iterator[str]:
-        """See Reply."""
-        return self._pieces
-
-    def abort(self) -> None:
-        """See Reply. The server is told with the next token that it sends, or when the result is asked for."""
-        with self._text_lock:
-            self._is_aborted = True
-
-    def result(self) -> Result:
-        """See Reply."""
-        for _ in self._pieces:
-            pass
-        assert self._result is not None
-        return self._result
+        state, spelled = self._read_state()
+        config, num_prompt = processor.config, len(prompt_ids)
+        counts = {name: list(prompt_ids).count(getattr(config, f"{name}_token_id")) for name in ("image", "audio")}
+        super().__init__(
+            state=state,
+            probabilities=state_probabilities(processor.state_reader, self._steps, sampling.state),
+            state_ids=spelled,
+            tokenizer=processor.tokenizer,
+            usage=lambda num_tokens: Usage(
+                prompt_tokens=num_prompt,
+                image_tokens=counts["image"],
+                audio_tokens=counts["audio"],
+                completion_tokens=num_tokens,
+            ),
+            started_s=started_s,
+            prefill_ms=read_ms + 1000 * (time.perf_counter() - started_s),
+            when_done=when_done,
+        )
 
     def _next(self) -> int | None:
         """The next token, None after the last."""
@@ -111,53 +92,20 @@ class VllmReply:
             written.append(token)
         return next(state for state, ids in spellings.items() if ids == tuple(written)), written
 
-    def _write(self) -> Iterator[str]:
-        ending: Ending = "aborted"
-        try:
-            if self.state is State.NOISE:
-                ending = "noise"
-                return
-            stops = self._processor.stop_ids
-            while not self._is_aborted and (token := self._next()) is not None and token not in stops:
-                self._num_tokens += 1
-                yield from self._added(partial(self._stream.push, token))
-            if not self._is_aborted:
-                yield from self._added(self._stream.finish)
-                ending = "length" if self._ending == "length" else "stop"
-        finally:
-            self._tokens.close()
-            self._finish("aborted" if self._is_aborted and ending != "noise" else ending)
-
-    def _added(self, add: Callable[[], str]) -> Iterator[str]:
-        """What `add` adds to the text; nothing once the reply was aborted."""
-        with self._text_lock:
-            piece = "" if self._is_aborted else add()
-        if piece:
-            self._first_token_ms = self._first_token_ms or self._elapsed_ms()
-            yield piece
+    def _decode(self) -> Generator[str, None, Ending]:
+        """See Writing."""
+        stops = self._processor.stop_ids
+        while not self.is_aborted and (token := self._next()) is not None and token not in stops:
+            self._num_tokens += 1
+            yield self._added(partial(self._stream.push, token))
+        yield self._added(self._stream.finish)
+        if self.is_aborted:
+            return "aborted"
+        return "length" if self._ending == "length" else "stop"
 
     def _finish(self, ending: Ending) -> None:
-        total_ms = self._elapsed_ms()
-        config, ids = self._processor.config, self._prompt_ids
-        usage = Usage(
-            prompt_tokens=len(ids),
-            image_tokens=sum(token == config.image_token_id for token in ids),
-            audio_tokens=sum(token == config.audio_token_id for token in ids),
-            completion_tokens=self._num_tokens,
-        )
-        first_ms = self._first_token_ms or total_ms
-        self._result = Result(
-            state=self.state,
-            probabilities=self.probabilities,
-            text=self.text,
-            ending=ending,
-            usage=usage,
-            timing=Timing(prefill_ms=self._prefill_ms, first_token_ms=first_ms, total_ms=total_ms),
-        )
-        self._when_done(self)
-
-    def _elapsed_ms(self) -> float:
-        return 1000 * (time.perf_counter() - self._started_s)
+        self._tokens.close()  # the server stops
+        super()._finish(ending)
 
 
 def state_probabilities(reader: StateReader, steps: Sequence[dict[int, float]], mode: str) -> dict[State, float]:
