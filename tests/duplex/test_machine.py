@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vita.duplex import events as ev
-from vita.duplex.machine import Live, Policy, step
+from vita.duplex.machine import step
+from vita.duplex.state import Live, Policy
 from vita.errors import ConfigError
 from vita.tokens import State
 

@@ -171,8 +171,8 @@ def _voice(arguments: argparse.Namespace) -> Voice:
 
 
 def _options(arguments: argparse.Namespace, *, echo: bool) -> LiveOptions:
-    from vita.duplex.machine import Policy
     from vita.duplex.options import LiveOptions
+    from vita.duplex.state import Policy
     from vita.duplex.turns import FixedSilence, Semantic
     from vita.engine.protocol import Sampling
 

@@ -1,6 +1,7 @@
 """One live conversation: it hears everything, answers only questions, and can be interrupted.
 
 events.py     what happens to a conversation, and what is done about it
+state.py      what a conversation is at one moment; its policy
 machine.py    the conversation itself: (state, event) -> (state, commands); who generates, who monitors
 session.py    drives it with an engine, a voice and a clock; options.py: all settings
 files.py      a session on recordings; devices.py: on a microphone and speakers

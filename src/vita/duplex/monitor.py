@@ -12,9 +12,9 @@ from vita.clock import Clock
 from vita.duplex import events as ev
 from vita.duplex.contexts import Contexts
 from vita.duplex.listening import Ear
-from vita.duplex.machine import Live
 from vita.duplex.microphone import Microphone
 from vita.duplex.options import LiveOptions
+from vita.duplex.state import Live
 from vita.duplex.views import Views
 from vita.media.audio import SAMPLE_RATE_HZ
 

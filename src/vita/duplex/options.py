@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vita.duplex.machine import Policy
 from vita.duplex.spotter import Spotter
+from vita.duplex.state import Policy
 from vita.duplex.turns import Semantic, StartStrategy, StopStrategy
 from vita.engine.protocol import GREEDY, Sampling
 from vita.errors import ConfigError

@@ -20,11 +20,12 @@ from vita.duplex.answering import AnswerRun, fields_of
 from vita.duplex.contexts import Contexts
 from vita.duplex.echo import EchoCanceller, Loudspeaker
 from vita.duplex.history import SYSTEM, Entry, catch_up
-from vita.duplex.machine import Live, step
+from vita.duplex.machine import step
 from vita.duplex.microphone import Microphone
 from vita.duplex.monitor import Monitor
 from vita.duplex.options import LiveOptions
 from vita.duplex.player import Sink
+from vita.duplex.state import Live
 from vita.duplex.views import Views
 from vita.duplex.voice_activity import VoiceActivity
 from vita.engine.protocol import Engine, Reply, Sampling

@@ -15,9 +15,9 @@ import numpy as np
 
 from vita.clock import Clock, VirtualClock, run_virtual
 from vita.duplex.files import FRAME_S, Timeline
-from vita.duplex.machine import Policy
 from vita.duplex.options import LiveOptions
 from vita.duplex.session import LiveEvent, Session
+from vita.duplex.state import Policy
 from vita.duplex.turns import FixedSilence
 from vita.duplex.voice_activity import SileroVoiceActivity, VoiceActivity
 from vita.engine.protocol import Engine, Listening, Sampling
