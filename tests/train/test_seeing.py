@@ -105,13 +105,32 @@ def test_the_grouped_loss_is_a_weighted_mean_of_each_group() -> None:
     assert float(grouped_loss(logits, labels, groups)) == pytest.approx(wanted, rel=1e-5)
 
 
+def test_what_is_ignored_is_not_learned_from() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 3, 5, requires_grad=True), torch.tensor([[[0], [1], [-1]], [[-1], [2], [-1]]])
+    grouped_loss(logits, labels, (5,)).backward()
+    assert logits.grad is not None
+    assert (logits.grad.abs().sum(-1) > 0).tolist() == [[True, True, False], [False, True, False]]
+    assert float(grouped_loss(logits, torch.full_like(labels, -1), (5,)).detach()) == 0.0
+
+
+def test_a_sheet_teaches_characters_and_no_slots(config: VitaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeing, "PRINT_SHARES", {"sheet": 1.0})
+    _, slots, patches = PictureBatches(config, seed=0, batch_size=3, print_share=1.0)(0)
+    assert (slots == seeing.IGNORED).all()
+    assert (patches[..., 3] == seeing.IGNORED).all()
+    assert not patches[..., :2].any()
+    assert ((patches[..., 2] > 0).sum(1) >= 4).all()
+
+
 def test_right_guesses_are_counted(config: VitaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that knows every label is always right; one that is wrong in one factor of one shape is not."""
     batch = PictureBatches(config, seed=0, batch_size=6)(0)
 
     def figures(slots: torch.Tensor) -> dict[str, float]:
-        logits = torch.cat([F.one_hot(slots[..., k], n) * 30.0 for k, n in enumerate(GROUP_SIZES)], -1)
-        patches = torch.cat([F.one_hot(batch[2][..., k], n) * 30.0 for k, n in enumerate(PATCH_GROUPS)], -1)
+        sure = slots.clamp(min=0), batch[2].clamp(min=0)  # an ignored label is no class
+        logits = torch.cat([F.one_hot(sure[0][..., k], n) * 30.0 for k, n in enumerate(GROUP_SIZES)], -1)
+        patches = torch.cat([F.one_hot(sure[1][..., k], n) * 30.0 for k, n in enumerate(PATCH_GROUPS)], -1)
         monkeypatch.setattr(Seeing, "forward", lambda self, pixels: (logits, patches))
         loss, told = seeing_loss(Seeing(config), batch, CPU)
         assert (float(loss) < 1e-3) == torch.equal(slots, batch[1])

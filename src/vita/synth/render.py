@@ -118,6 +118,19 @@ class Pen:
         self.marks.append((left / width, top / height, right / width, bottom / height, slot))
 
 
+def ink_on(dark: bool, rng: random.Random) -> RGB:
+    """A colour of print that a dark or a light background leaves legible: mostly grey, now and then coloured."""
+    low, high = (190, 255) if dark else (0, 70)
+    if rng.random() < 0.7:
+        grey = rng.randint(low, high)
+        ink = (grey, grey, grey)
+    else:
+        ink = (rng.randint(low, high), rng.randint(low, high), rng.randint(low, high))
+    if not dark and rng.random() < 0.25:
+        ink = shade_of(rng.choice(("red", "blue", "green", "purple")), rng)
+    return ink
+
+
 def _cased(text: str, rng: random.Random) -> str:
     return rng.choice((text, text.upper(), text.upper(), text.title()))
 
@@ -154,6 +167,23 @@ def _box_centres(count: int, rng: random.Random) -> tuple[list[tuple[float, floa
     return [(a, other) for a in along], half, thickness
 
 
+def draw_box(
+    draw: ImageDraw.ImageDraw,
+    corners: tuple[float, float, float, float],
+    fill: RGB | None,
+    ink: RGB,
+    stroke: int,
+    *,
+    rounded: bool,
+) -> None:
+    """One box of a chart; corners are left, top, right, bottom in pixels."""
+    if rounded:
+        radius = (corners[3] - corners[1]) * 0.2
+        draw.rounded_rectangle(corners, radius=radius, fill=fill, outline=ink, width=stroke)
+    else:
+        draw.rectangle(corners, fill=fill, outline=ink, width=stroke)
+
+
 def _arrow(
     draw: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float], ink: RGB, stroke: int
 ) -> None:
@@ -182,10 +212,7 @@ def _draw_chart(pen: Pen, scene: Scene, ink: RGB, dark: bool, rng: random.Random
     face = min(faces, key=lambda f: getattr(f, "size", 10))
     for (x, y), label in zip(pixels, labels, strict=True):
         corners = (x - hw, y - hh, x + hw, y + hh)
-        if rng.random() < 0.15:
-            draw.rounded_rectangle(corners, radius=hh * 0.4, fill=fill, outline=ink, width=stroke)
-        else:
-            draw.rectangle(corners, fill=fill, outline=ink, width=stroke)
+        draw_box(draw, corners, fill, ink, stroke, rounded=rng.random() < 0.15)
         pen.write_centred(label, (x, y), face, ink)
 
 
@@ -229,14 +256,7 @@ def render_marked(
             x, y = thing.x * width, thing.y * height
             pen.mark(x - radius, y - radius, x + radius, y + radius, slot)
     else:
-        low, high = (190, 255) if dark else (0, 70)
-        ink: RGB = (
-            (style.randint(low, high),) * 3
-            if style.random() < 0.7
-            else tuple(style.randint(low, high) for _ in range(3))
-        )  # type: ignore[assignment]
-        if not dark and style.random() < 0.25:
-            ink = shade_of(style.choice(("red", "blue", "green", "purple")), style)
+        ink = ink_on(dark, style)
         if scene.kind == "chart":
             _draw_chart(pen, scene, ink, dark, style)
         else:

@@ -31,10 +31,13 @@ from vita.synth.scenes import (
     slot_labels,
     thing_slots,
 )
+from vita.synth.sheets import CharMark, render_sheet
 
 PATCH_GROUPS = (len(SHAPES) + 1, len(COLOURS) + 1, len(CHARACTERS) + 1, NUM_SLOTS + 1)
-PRINT_SHARES = {"text": 0.36, "sum": 0.16, "chart": 0.48}
-"""Of the pictures with print; the characters of a chart are few and small."""
+PRINT_SHARES = {"text": 0.22, "sum": 0.08, "chart": 0.5, "sheet": 0.2}
+"""Of the pictures with print; the characters of a chart are few and small, those of a sheet many."""
+IGNORED = -1
+"""A label that is not learned from: a sheet's characters have no slots."""
 RARE_WEIGHT = 0.1
 """Weight of "none" classes: most slots and patches are empty."""
 
@@ -72,6 +75,15 @@ def patch_labels(scene: Scene, marks: Sequence[Mark], edge: int) -> np.ndarray:
     return labels.reshape(edge * edge, 4)
 
 
+def sheet_labels(marks: Sequence[CharMark], edge: int) -> np.ndarray:
+    """[edge * edge, 4] int64 as `patch_labels`, of a sheet: its slots are not learned from."""
+    labels = np.zeros((edge, edge, 4), np.int64)
+    for left, top, right, bottom, character in marks:
+        labels[_span(top, bottom, edge), _span(left, right, edge), 2] = CHARACTERS.index(character) + 1
+    labels[..., 3] = IGNORED
+    return labels.reshape(edge * edge, 4)
+
+
 def _span(low: float, high: float, edge: int) -> slice:
     """Patches whose centre lies between two fractions, at least the one in the middle."""
     first, last = int(np.ceil(low * edge - 0.5)), int(np.floor(high * edge - 0.5))
@@ -100,21 +112,28 @@ class PictureBatches:
         rng = random.Random(f"pictures {self.seed} {step}")
         pixels, slots, patches = [], [], []
         for _ in range(self.batch_size):
-            scene = self._scene(rng)
-            image, marks = render_marked(scene, rng)
+            image, of_slots, of_patches = self._picture(rng)
             pixels.append(self.normalise(image))
-            slots.append(slot_labels(scene))
-            patches.append(patch_labels(scene, marks, self.edge))
+            slots.append(of_slots)
+            patches.append(of_patches)
         return (
             torch.from_numpy(np.stack(pixels)),
             torch.from_numpy(np.stack(slots)),
             torch.from_numpy(np.stack(patches)),
         )
 
-    def _scene(self, rng: random.Random) -> Scene:
+    def _picture(self, rng: random.Random) -> tuple[Image.Image, np.ndarray, np.ndarray]:
+        """A picture, the labels of its slots and of its patches."""
+        kind = "shapes"
         if rng.random() < self.print_share:
-            return random_scene(rng, rng.choices(list(PRINT_SHARES), list(PRINT_SHARES.values()))[0])
-        return rng.choice(random_clip(rng).frames) if rng.random() < 0.25 else random_scene(rng, "shapes")
+            kind = rng.choices(list(PRINT_SHARES), list(PRINT_SHARES.values()))[0]
+        if kind == "sheet":
+            image, characters_at = render_sheet(rng)
+            return image, np.full((NUM_SLOTS, len(GROUP_SIZES)), IGNORED), sheet_labels(characters_at, self.edge)
+        clip = kind == "shapes" and rng.random() < 0.25
+        scene = rng.choice(random_clip(rng).frames) if clip else random_scene(rng, kind)
+        image, marks = render_marked(scene, rng)
+        return image, slot_labels(scene), patch_labels(scene, marks, self.edge)
 
     def normalise(self, image: Image.Image) -> np.ndarray:
         """[3, S, S] float32, resized to a square tile as the processor does."""
@@ -123,12 +142,13 @@ class PictureBatches:
 
 
 def grouped_loss(logits: Tensor, labels: Tensor, groups: Sequence[int]) -> Tensor:
-    """Sum over groups of the cross entropy, "none" classes counting RARE_WEIGHT."""
+    """Sum over groups of the cross entropy, "none" classes counting RARE_WEIGHT, IGNORED ones nothing."""
     total = logits.new_zeros(())
     for part, label in zip(logits.split(list(groups), -1), labels.unbind(-1), strict=True):
-        loss = F.cross_entropy(part.flatten(0, -2), label.flatten(), reduction="none")
-        weight = torch.where(label.flatten() > 0, 1.0, RARE_WEIGHT)
-        total = total + (loss * weight).sum() / weight.sum()
+        label = label.flatten()
+        loss = F.cross_entropy(part.flatten(0, -2), label, reduction="none", ignore_index=IGNORED)
+        weight = torch.where(label > 0, 1.0, RARE_WEIGHT) * (label != IGNORED)
+        total = total + (loss * weight).sum() / weight.sum().clamp(min=1e-6)
     return total
 
 
@@ -143,13 +163,13 @@ def seeing_loss(
     with torch.no_grad():
         guesses = torch.stack([g.argmax(-1) for g in slot_logits.split(list(GROUP_SIZES), -1)], -1)
         right = (guesses[..., [0, 1, 2, 3, 6]] == slots[..., [0, 1, 2, 3, 6]]).all(-1)
-        filled, print_ = slots[..., 0] > 0, slots[..., 6] > 0
+        filled, print_, empty = slots[..., 0] > 0, slots[..., 6] > 0, slots[..., 0] == 0
         shape = filled & ~print_
         figures = {
             "patch_loss": float(patch_loss),
             "shapes_right": _share(right, shape),
             "print_right": _share(right, print_),
-            "empty_right": _share(right, ~filled),
+            "empty_right": _share(right, empty),
         }
     return slot_loss + 0.5 * patch_loss, figures
 
