@@ -2,6 +2,10 @@
 ## make test    the tests
 ## make train   all stages of a miniature recipe, about a minute
 ## make check   format, lint, types and tests, as in CI
+## make docs    the documentation as a site, in out/site
+## make bench   measure what the README claims, compare with the last committed run
+## make style   the measures of the code itself: sizes, copies, annotations, dead code
+## make package the wheel, installed in an empty environment and started (needs a package index)
 ## make test-vllm VLLM_PYTHON=path/to/python    the tests on vLLM, in an environment that has it
 ## make web     the page that vita serve shows, built again from web/ (needs Node 20 or newer)
 ## Another Python: make demo PYTHON=python3.12
@@ -10,7 +14,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test test-vllm train check lint web examples clean
+.PHONY: help demo test test-vllm train docs bench style package check lint web examples clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -24,6 +28,18 @@ test: $(VENV)/.installed-dev
 train: $(VENV)/.installed-dev
 	@rm -rf out/mini
 	@$(BIN)/vita train recipes/mini.yaml --out out/mini
+
+docs: $(VENV)/.installed-dev
+	@$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python benchmarks/bench.py
+
+style: $(VENV)/.installed-dev
+	@$(BIN)/python benchmarks/style.py
+
+package: $(VENV)/.installed-dev
+	@$(BIN)/python benchmarks/package.py
 
 test-vllm:
 	@$(VLLM_PYTHON) -c 'import vllm' || { echo "name a Python that has vLLM: make test-vllm VLLM_PYTHON=..."; exit 1; }
