@@ -1,4 +1,5 @@
 ## make demo    the main job on bundled examples, on a fresh machine
+## make serve   the page and OpenAI's interfaces at http://127.0.0.1:8000
 ## make test    the tests
 ## make train   all stages of a miniature recipe, about a minute
 ## make check   format, lint, types and tests, as in CI
@@ -14,13 +15,16 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test test-vllm train docs bench style package check lint web examples clean
+.PHONY: help demo serve test test-vllm train docs bench style package check lint web examples clean
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 demo: $(VENV)/.installed
 	@$(BIN)/python examples/demo.py
+
+serve: $(VENV)/.installed-serve
+	@$(BIN)/vita serve
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest
@@ -72,10 +76,15 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
+$(VENV)/.installed-serve: pyproject.toml | $(BIN)/pip
+	@echo "installing vita-omni and its server into $(VENV) (a few minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[serve]"
+	@touch $(VENV)/.installed $@
+
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/pip
 	@echo "installing vita-omni and the development tools into $(VENV) (a few minutes) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
-	@touch $(VENV)/.installed $@
+	@touch $(VENV)/.installed $(VENV)/.installed-serve $@
 
 # pip is what a virtual environment gets last: one that was interrupted is made again.
 $(BIN)/pip:
