@@ -50,6 +50,22 @@ def test_the_time_that_computing_takes_is_all_that_is_added() -> None:
     assert show.times("first_audio") == [pytest.approx(2.598 + (tokens_of_the_only_clause + 1) * 0.005 + 0.020)]
 
 
+def test_an_answer_does_not_wait_for_the_other_context_to_catch_up() -> None:
+    """Reading the question a second time takes as long as the answer's first clause."""
+    kinds: list[str] = []
+    perform(14, ASKED, cost_s=lambda kind: float(kinds.append(kind) or 0.0))
+    assert "speak" in kinds[: kinds.index("refresh")]
+
+
+def test_a_question_that_is_surely_complete_is_not_read_any_further() -> None:
+    """What was read to ask the model is all that its answer needs."""
+    options = LiveOptions(stop=Semantic(), sample_rate_hz=16_000)
+    show = perform(14, ASKED, options=options, cost_s=lambda kind: 0.05 if kind == "probe" else 0.0)
+    assert show.times("first_audio") == [2.258]
+    (sound,) = show.session.history[0].parts
+    assert len(sound.samples) == round((2.208 - 0.692) * 16_000)  # type: ignore[union-attr]
+
+
 def test_the_semantic_strategy_ends_a_question_sooner() -> None:
     options = LiveOptions(stop=Semantic(), sample_rate_hz=16_000)
     show = perform(14, ASKED, options=options)
@@ -126,13 +142,15 @@ def test_an_interruption_before_the_first_sound(asked_s: float) -> None:
 
 
 def test_the_roles_are_swapped_and_both_contexts_catch_up() -> None:
-    spare: list[Message] = []
-    look = (29.0, lambda session: spare.extend(session._contexts["b"].messages))
-    show = perform(30, ASKED, (5.0, 6.0, QUESTION), steps=(look,))
+    spare: list[tuple[Message, ...]] = []
+    looks = tuple((at_s, lambda session: spare.append(session._contexts["b"].messages)) for at_s in (10.0, 29.0))
+    show = perform(30, ASKED, (5.0, 6.0, QUESTION), steps=looks)
     generators = [(entry["turn"], entry["context"]) for entry in show.all("reply_start")]
     monitors = [(entry["turn"], entry["context"]) for entry in show.all("speech_start")]
     assert (generators, monitors) == ([(1, "b"), (2, "a")], [(1, "b"), (2, "a")])
-    assert tuple(spare) == show.session.history[:3]  # rewound to what was heard, and the new question read
+    while_answering, afterwards = spare
+    assert while_answering == show.session.history[:3]  # rewound to what was heard, and the new question read
+    assert afterwards == show.session.history
 
 
 def test_two_interruptions_in_a_row() -> None:
