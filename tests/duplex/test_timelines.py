@@ -5,19 +5,16 @@ Voice activity judges windows of 32 ms, so speech from 1.0 s on is voice from th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from tests.duplex.stage import FIXED, NOISE, QUESTION, SIDE_TALK, STORY, Show, perform, script
+from tests.duplex.stage import FIXED, NOISE, QUESTION, SIDE_TALK, STORY, CountingEngine, Show, perform, script
 from vita.chat.messages import Message
 from vita.duplex.options import LiveOptions
 from vita.duplex.session import Session
 from vita.duplex.turns import FixedSilence, Semantic
-from vita.engine.protocol import GREEDY, Result, Sampling
-from vita.engine.scripted import ScriptedContext, ScriptedEngine
+from vita.engine.scripted import ScriptedEngine
 
 ASKED = (1.0, 2.0, QUESTION)
 """A question that ends at 2.0 s; its last window with voice ends at 2.016 s, 500 ms of silence at 2.528 s."""
@@ -182,8 +179,7 @@ def test_noise_that_looks_like_a_question_at_first_costs_no_word() -> None:
 
 
 def _changes_its_mind():
-    from tests.duplex.stage import hears, kind_of, script
-    from vita.engine.scripted import ScriptedEngine
+    from tests.duplex.stage import hears, kind_of
     from vita.tokens import State
 
     def early(samples):
@@ -265,29 +261,9 @@ def test_leaving_while_a_typed_question_is_answered() -> None:
 
 @pytest.mark.parametrize(("wanted", "of_model"), [(30, None), (3000, 30), (None, 30)])
 def test_a_long_conversation_forgets_its_oldest_turns_and_says_so(wanted: int | None, of_model: int | None) -> None:
-    class Counting(ScriptedEngine):
-        """Every message is 10 tokens long."""
-
-        history_tokens = of_model  # pyright: ignore[reportAssignmentType]
-
-        def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> ScriptedContext:
-            return CountingContext(self, list(messages))
-
-    class CountingContext(ScriptedContext):
-        def reply(self, sampling: Sampling = GREEDY) -> Any:
-            reply, tokens = super().reply(sampling), 10 * len(self.messages)
-            finish = reply.result
-
-            def result() -> Result:
-                done = finish()
-                return replace(done, usage=replace(done.usage, prompt_tokens=tokens))
-
-            reply.result = result
-            return reply
-
     asked = tuple((5.0 * n, lambda session, n=n: session.type(f"Question {n}?")) for n in range(1, 6))
     options = replace(FIXED, history_tokens=wanted)
-    show = perform(40, steps=asked, options=options, engine=Counting(script))
+    show = perform(40, steps=asked, options=options, engine=CountingEngine(script, of_model))
     assert [(entry["turn"], entry["question"]) for entry in show.all("forgotten")] == [
         (3, "Question 1?"),
         (4, "Question 2?"),

@@ -1,4 +1,4 @@
-"""What the camera sees: the last seconds are the video of a turn; still pictures, at any time; noise gives them back."""
+"""What the camera sees: the last seconds are the video of a turn; still pictures, at any time; noise returns them."""
 
 from __future__ import annotations
 
