@@ -163,7 +163,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str | None, str]] = {
     "logprobs": ({"logprobs": True}, 400, "logprobs", "not supported"),
     "tools": ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools", "its chat template has none"),
     "tool result": (
-        {"messages": [{"role": "tool", "tool_call_id": "x", "content": "x"}]}, 400, "tools", "its chat template has none"
+        {"messages": [{"role": "tool", "tool_call_id": "x", "content": "x"}]}, 400, "tools", "template has none"
     ),
     "tool choice": ({"tool_choice": "required"}, 400, "tool_choice", "'none' or 'auto'"),
     "json": ({"response_format": {"type": "json_object"}}, 400, "response_format", "not supported"),
