@@ -107,6 +107,8 @@ LIVE: dict[str, list[dict[str, Any] | int]] = {
     "thinking": [*FIRST, *turn("q2", 1500, 2400, "spoken_query")],
     "speaking": [*turn("q2", 0, 900, "spoken_query"), *spoken("a2", STORY, "There was a little red boat")],
     "ignored": [*FIRST, *turn("n1", 1500, 2700, "noise")],
+    "reconnecting": FIRST,
+    "camera": FIRST,
     "interrupted": [
         *FIRST,
         *turn("n1", 1500, 2700, "noise"),
@@ -145,9 +147,45 @@ def live(name: str) -> Callable[[Page], None]:
                 connections[0].send(json.dumps(event))
         if name == "thinking":
             page.locator(".details summary").click()
+        if name == "reconnecting":
+            connections[0].close()
+            page.locator(".notice").wait_for()
+        if name == "camera":
+            page.locator(".controls button").first.click()
+            page.locator(".sources button").nth(1).click()
+            wait_for(page, "document.querySelector('video.view')?.videoWidth")
         page.wait_for_timeout(300)
 
     return show
+
+
+def refused(name: str) -> Callable[[Page], None]:
+    """The live view where the browser gives no microphone, for a reason."""
+
+    def show(page: Page) -> None:
+        refusal = f"() => Promise.reject(new DOMException('', '{name}'))"
+        page.add_init_script(f"navigator.mediaDevices.getUserMedia = {refusal}")
+        page.goto(page.url.split("#")[0] + "#live")
+        page.reload()
+        page.locator(".start:not([disabled])").click()
+        page.locator(".problem").wait_for()
+
+    return show
+
+
+def insecure(page: Page) -> None:
+    """The live view over plain http from another machine."""
+    page.add_init_script("Object.defineProperty(window, 'isSecureContext', {value: false})")
+    page.goto(page.url.split("#")[0] + "#live")
+    page.reload()
+    page.locator(".start:not([disabled])").click()
+    page.locator(".problem").wait_for()
+
+
+def wait_for(page: Page, expression: str) -> None:
+    """Until it is true in the page."""
+    while not page.evaluate(f"() => Boolean({expression})"):
+        page.wait_for_timeout(50)
 
 
 def attached(page: Page) -> None:
@@ -207,6 +245,9 @@ STATES: dict[str, Callable[[Page], None]] = {
     "key": key,
     "live-off": lambda page: page.locator("nav a").last.click(),
     **{f"live-{name}": live(name) for name in LIVE},
+    "live-denied": refused("NotAllowedError"),
+    "live-missing": refused("NotFoundError"),
+    "live-insecure": insecure,
 }
 MEANT_TO_FAIL = {"failed", "key"}
 

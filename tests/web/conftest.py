@@ -26,7 +26,7 @@ RATE_HZ = 16_000
 PATIENCE_MS = 90_000
 """Answers take long where several browsers and models share a machine."""
 SPY = """
-window.heard = []; window.told = []; window.sent = []; window.phases = []; window.sockets = [];
+window.heard = []; window.told = []; window.sent = []; window.fed = []; window.phases = []; window.sockets = [];
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...rest) {
   if (target instanceof AudioDestinationNode) {
@@ -48,7 +48,10 @@ window.WebSocket = class extends Socket {
     this.addEventListener("message", ({ data }) => window.told.push([performance.now(), JSON.parse(data)]));
   }
   send(text) {
-    window.sent.push(JSON.parse(text));
+    const event = JSON.parse(text);
+    window.sent.push(event);
+    const fed = window.fed.at(-1)?.[1] ?? 0;
+    if (event.audio) window.fed.push([performance.now(), fed + (event.audio.length * 0.75) / 48]);
     super.send(text);
   }
 };
@@ -57,7 +60,11 @@ setInterval(() => {
   if (phase && phase !== window.phases.at(-1)) window.phases.push(phase);
 }, 15);
 """
-"""Samples what goes to the speaker, keeps what is told and sent; runs in the page before its own code."""
+"""Runs in the page before its own code.
+
+heard: [when, loudness] of what goes to the speaker; told, sent: the events of the live conversation; fed: [when, how many
+milliseconds of the microphone's sound had been sent].
+"""
 
 
 class Server:

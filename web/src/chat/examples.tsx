@@ -19,9 +19,12 @@ const EXAMPLES: Example[] = [
   { icon: "edit", title: t.exampleSum, text: t.exampleSumText },
   { icon: "camera", title: t.examplePicture, text: t.examplePictureText, files: ["shapes.png"] },
   { icon: "mic", title: t.examplePictureSpoken, files: ["shapes.png", "colour_en.wav"] },
+  { icon: "camera", title: t.examplePrint, text: t.examplePrintText, files: ["sum.png"] },
   { icon: "camera", title: t.exampleClip, text: t.exampleClipText, files: ["moving.mp4"] },
+  { icon: "mic", title: t.exampleClipSpoken, files: ["moving.mp4", "direction_zh.wav"] },
   { icon: "mic", title: t.exampleSpoken, files: ["capital_en.wav"] },
   { icon: "mic", title: t.exampleSpokenZh, files: ["animal_zh.wav"] },
+  { icon: "edit", title: t.exampleStory, text: t.exampleStoryText },
   { icon: "speaker", title: t.exampleSideTalk, files: ["side_talk_en.wav"] },
   { icon: "speaker", title: t.exampleNoise, files: ["hum.wav"] },
 ];
