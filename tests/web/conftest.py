@@ -25,6 +25,8 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 RATE_HZ = 16_000
 PATIENCE_MS = 90_000
 """Answers take long where several browsers and models share a machine."""
+LOUD = 0.01
+"""What goes to the speaker is sound, and not nearly silence: root mean square, 1 at most."""
 SPY = """
 window.heard = []; window.told = []; window.sent = []; window.fed = []; window.phases = []; window.sockets = [];
 const connect = AudioNode.prototype.connect;
@@ -213,3 +215,15 @@ def wait_for(page: Any, expression: str, within_s: float = PATIENCE_MS / 1000) -
     while not page.evaluate(f"() => Boolean({expression})"):
         assert time.monotonic() < deadline_s, f"never: {expression}"
         page.wait_for_timeout(50)
+
+
+def start(page: Any) -> None:
+    """Press the one button."""
+    page.get_by_role("button", name="Start talking").click()
+    wait_for(page, "['listening', 'hearing'].includes(document.querySelector('.phase').dataset.phase)")
+
+
+def type_in(page: Any, text: str) -> None:
+    """Ask in writing."""
+    page.get_by_label("Or type").fill(text)
+    page.keyboard.press("Enter")

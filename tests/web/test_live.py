@@ -1,4 +1,4 @@
-"""The live conversation in a real browser: Chromium's microphone plays a recording, its camera a clip."""
+"""The live conversation in a real browser: Chromium's microphone plays a recording."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import Open, Server, camera_clip, recording, wait_for
+from tests.web.conftest import LOUD, Open, Server, recording, start, type_in, wait_for
 
 pytestmark = pytest.mark.browser
 LEGS, SIDE_TALK = ("conversation.wav", 0.9, 3.3), ("conversation.wav", 6.4, 10.0)
@@ -15,19 +15,6 @@ STORY, CAPITAL = ("conversation.wav", 11.9, 13.5), ("conversation.wav", 16.4, 18
 LEAD_S = 8.0
 """Silence before the first words: the connection is to be open by then, on a busy machine too."""
 PATIENCE_S = 120.0
-LOUD = 0.01
-
-
-def start(page: Any) -> None:
-    """Press the one button."""
-    page.get_by_role("button", name="Start talking").click()
-    wait_for(page, "['listening', 'hearing'].includes(document.querySelector('.phase').dataset.phase)")
-
-
-def type_in(page: Any, text: str) -> None:
-    """Ask in writing."""
-    page.get_by_label("Or type").fill(text)
-    page.keyboard.press("Enter")
 
 
 def texts(page: Any, kind: str) -> list[str]:
@@ -109,21 +96,6 @@ def test_a_typed_question_ends_the_answer_that_goes_on(server: Server, open_page
     assert page.locator(".line.reply s").first.inner_text().strip() != ""
 
 
-def test_what_the_camera_sees_is_asked_about(server: Server, open_page: Open, tmp_path: Path) -> None:
-    page = open_page(
-        f"{server.url}/#live",
-        microphone=recording(tmp_path / "talk.wav", LEAD_S + 6, ("direction_zh.wav", 0.0, 1.6), 30.0),
-        camera=camera_clip(tmp_path / "clip.y4m"),
-    )
-    page.get_by_role("button", name="Picture: Camera").click()
-    start(page)
-    page.locator("video.view").wait_for()
-    page.locator(".line.reply").wait_for()
-    frames = page.evaluate("window.sent.filter(({item}) => item?.content[0].type === 'input_image').length")
-    assert frames >= 3
-    assert page.locator(".line.reply").inner_text().strip() != ""
-
-
 def test_the_conversation_outlives_its_connection(own_server: Server, open_page: Open, tmp_path: Path) -> None:
     page = open_page(
         f"{own_server.url}/#live",
@@ -142,24 +114,3 @@ def test_the_conversation_outlives_its_connection(own_server: Server, open_page:
     assert [part["text"].strip() for content in retold for part in content] == ["tokyo"]
     type_in(page, "What is three plus four?")
     wait_for(page, "[...document.querySelectorAll('.line.reply')].at(-1)?.innerText.includes('seven')", PATIENCE_S)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"allowed": False}, "The microphone was not allowed."),
-        ({"devices": False}, "No microphone was found."),
-    ],
-    ids=["denied", "no device"],
-)
-def test_without_a_microphone_it_says_why(server: Server, open_page: Open, options: Any, words: str) -> None:
-    page = open_page(f"{server.url}/#live", **options)
-    page.get_by_role("button", name="Start talking").click()
-    assert words in page.get_by_role("alert").inner_text()
-    page.get_by_role("button", name="Start talking").wait_for()
-
-
-def test_plain_http_from_another_machine_says_why(server: Server, open_page: Open) -> None:
-    page = open_page(f"http://10.9.8.7:{server.port}/#live", rules="MAP 10.9.8.7 127.0.0.1")
-    page.get_by_role("button", name="Start talking").click()
-    assert "--tls self-signed" in page.get_by_role("alert").inner_text()

@@ -84,7 +84,7 @@ export const zh: Words = {
   exampleClip: "一段视频（英文）",
   exampleClipText: "Which way does it move?",
   exampleClipSpoken: "对视频用中文提问",
-  exampleStory: "讲个故事，可以随时停下（英文）",
+  exampleStory: "一个故事（英文）",
   exampleStoryText: "Tell me a story.",
   exampleSpoken: "英语语音提问",
   exampleSpokenZh: "中文语音提问",
