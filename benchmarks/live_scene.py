@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vita.clock import VirtualClock
+from vita.duplex.voice_activity import VoiceActivity
 from vita.synth.voices import reserved_voice, say
 
 T = TypeVar("T")
@@ -48,6 +49,10 @@ class CpuTimeClock(VirtualClock):
         super().__init__()
         self._processor = processor or Processor()
 
+    def charge(self, cost_s: float) -> None:
+        """The processor is busy for so long with something that nobody waits for."""
+        self._processor.take(self.now_s(), cost_s)
+
     async def run(self, kind: str, work: Callable[[], T]) -> T:
         """See Clock."""
         if kind == "speak":
@@ -58,6 +63,20 @@ class CpuTimeClock(VirtualClock):
         result = work()
         await self.sleep_until(self._processor.take(self.now_s(), time.thread_time() - started_s))
         return result
+
+
+class CountedActivity:
+    """Voice activity whose work is charged as well."""
+
+    def __init__(self, activity: VoiceActivity, clock: CpuTimeClock) -> None:
+        self._activity, self._clock = activity, clock
+
+    def probability(self, window: np.ndarray) -> float:
+        """See VoiceActivity."""
+        started_s = time.thread_time()
+        probability = self._activity.probability(window)
+        self._clock.charge(time.thread_time() - started_s)
+        return probability
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replies, and realtime sessions, at a time (default: 4)",
     )
 
+    who.add_argument("--record", metavar="DIR", type=Path,
+                     help="record live conversations there for debugging, sound and events, up to 1 GiB")  # fmt: skip
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
@@ -65,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         host_names=(arguments.host,),
         max_sessions=arguments.max_sessions,
         max_sessions_per_client=arguments.max_sessions,
+        record_to=arguments.record,
     )
     folder = Path.home() / ".cache" / "vita" / "tls"
     endpoint = Endpoint(host=arguments.host, port=arguments.port, tls=arguments.tls, certificate_folder=folder)
@@ -77,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     app = create_app(assistant.engine, settings)
     if not keys and not endpoint.is_local:
         print("vita: warning: other machines can use this server without a key; give --api-key", file=sys.stderr)
+    if arguments.record:
+        print(f"vita: warning: live conversations are recorded in {arguments.record}", file=sys.stderr)
     serve(app, endpoint, listening, banner=_banner(settings.model_name, endpoint.tls))
     return 0
 

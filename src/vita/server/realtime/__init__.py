@@ -13,6 +13,7 @@ answer_voice.py   the voice of one conversation
 outbox.py         events that wait to be sent, bounded
 places.py         how many sessions there may be
 pace.py           how fast a client may send
+recording.py      recordings of sessions, for debugging
 parking.py        conversations whose connection was lost
 
 Events have their names and fields from OpenAI's documentation; fields and events of ours are called `vita`.

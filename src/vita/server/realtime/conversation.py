@@ -31,6 +31,7 @@ from vita.server.realtime.configuration import Configuration, live_options, samp
 from vita.server.realtime.item_reader import ItemReader
 from vita.server.realtime.items import Item, Items, new_id
 from vita.server.realtime.parking import Parked
+from vita.server.realtime.recording import Recorder
 from vita.server.realtime.response import Emit
 from vita.server.realtime.sound import SoundDecoder, encode_heard
 from vita.server.realtime.telling import Telling
@@ -48,6 +49,7 @@ class LiveParts:
 
     make_activity: makes a judge of voice activity; it may compute.
     make_clock: makes a conversation's clock, in the event loop.
+    recorder: records connections, if they are.
     """
 
     engine: Engine
@@ -56,6 +58,7 @@ class LiveParts:
     speaker: Speaker
     make_activity: Callable[[], VoiceActivity]
     make_clock: Callable[[], Clock]
+    recorder: Recorder | None = None
 
 
 class Conversation:
