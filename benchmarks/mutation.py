@@ -41,7 +41,7 @@ class Target:
 
 
 TARGETS = {
-    "duplex": Target("vita.duplex.machine", ("tests/duplex/test_machine.py",)),
+    "duplex": Target("vita.duplex.machine", ("tests/duplex/test_machine_log.py", "tests/duplex/test_machine.py")),
     "labels": Target(
         "vita.data.sample",
         ("tests/data/test_samples.py",),
