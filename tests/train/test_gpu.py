@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,20 @@ def test_bfloat16_has_the_losses_of_float32(tiny_folder: Path, tmp_path: Path) -
         losses[name] = [row["loss"] for row in log_of(tmp_path / name)]
     assert losses["gpu"] == pytest.approx(losses["cpu"], rel=1e-3)
     assert losses["bf16"] == pytest.approx(losses["cpu"], rel=3e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("a_gpu")
+def test_a_run_goes_on(tiny_folder: Path, tmp_path: Path) -> None:
+    """With the optimiser's state where the device wants it."""
+    stage = TuningStage(name="s", train=STAGE_3, steps=4, learning_rate=1e-3)
+    recipe = recipe_of(tiny_folder, write_records(tmp_path), stage, device="cuda", save_every=2, keep=2)
+    train(recipe, tmp_path)
+    whole = [row["loss"] for row in log_of(tmp_path)]
+    for name in ("model", "checkpoint-000004"):
+        shutil.rmtree(tmp_path / "s" / name)
+    train(recipe, tmp_path)
+    assert [row["loss"] for row in log_of(tmp_path)] == pytest.approx(whole, rel=1e-4)
 
 
 def write_random_model(tiny_folder: Path, folder: Path, text: dict[str, object], device: str) -> None:

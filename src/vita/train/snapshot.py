@@ -123,6 +123,8 @@ def load_optimiser(checkpoint: Path, model: nn.Module, optimiser: Optimizer | Ze
             own = parameter.detach().clone()
             fill(own, value)
             value = own
+        elif optimiser.defaults.get("fused"):  # which wants the number of steps where the weights are
+            value = value.to(parameter.device)
         optimiser.state[parameter][kind] = value
 
 

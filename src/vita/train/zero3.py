@@ -109,7 +109,8 @@ class Zero3:
         """Takes what `state_of` gave, with any number of processes."""
         state = self._flat_state(parameter)
         if kind == STEP:
-            state[kind] = value.clone()
+            fused = self._optimiser.optimizer.defaults.get("fused")
+            state[kind] = value.clone().to(self._flat(parameter).device if fused else value.device)
             return
         if kind not in state:
             state[kind] = torch.zeros_like(self._flat(parameter))
