@@ -4,7 +4,8 @@
 
 Every session asks spoken questions without a pause, at the pace of speech, and hears the answers out. Measured are
 the times from the last voice of a question, when it was sent, to the first sound of its answer, on the machine's clock;
-then what becomes of one session more, of connections that send nothing, and of a client that does not read.
+then what becomes of one session more, of connections that send nothing, and of a client that does not read. Memory is
+that of the server: pages of its own, apart from those of files (libraries, weights) that it has touched.
 """
 
 from __future__ import annotations
@@ -67,24 +68,30 @@ def main() -> None:
 
 async def measure(pid: int, host: str, port: int, options: argparse.Namespace) -> None:
     url = f"ws://{host}:{port}/v1/realtime"
-    print(
-        f"{options.sessions} sessions, {options.minutes:g} min, {os.cpu_count()} cores; server {memory_mb(pid):.0f} MB"
-    )
-    tally, sounds = Tally(), [load(name) for name in QUESTIONS]
+    cores = sorted(os.sched_getaffinity(0))
+    print(f"{options.sessions} sessions, {options.minutes:g} min, cores {cores} of {os.cpu_count()}", flush=True)
+    sounds = [load(name) for name in QUESTIONS]
+    print("server at the start:", memory(pid))
+    for number in range(len(sounds)):
+        await talk(url, sounds, number, time.monotonic() + 1, Tally())
+    print("server when one client has talked:", memory(pid), flush=True)
+    tally = Tally()
     until_s = time.monotonic() + 60 * options.minutes
     used_s = cpu_s(pid)
+    watch = asyncio.create_task(watch_memory(pid))
     talks = [asyncio.create_task(talk(url, sounds, n, until_s, tally)) for n in range(options.sessions)]
     await asyncio.sleep(5)
     print("one more:", await refused(url))
-    print(f"{options.idle} that send nothing:", await idle(url, options.idle), f"server {memory_mb(pid):.0f} MB")
+    print(f"{options.idle} that send nothing:", await idle(url, options.idle), memory(pid), flush=True)
     await asyncio.gather(*talks)
     used_s = cpu_s(pid) - used_s
+    watch.cancel()
     print(f"asked {tally.num_asked}, answered {tally.num_answered}, not answered {tally.num_unanswered}", end=", ")
     print(f"connections lost {tally.num_lost}")
-    for share in (50, 95) if tally.first_audio_s else ():
+    for share in (50, 95, 100) if tally.first_audio_s else ():
         print(f"first audio p{share}: {1000 * np.percentile(tally.first_audio_s, share):.0f} ms")
-    print(f"server: {used_s / 60 / options.minutes:.2f} cores, {memory_mb(pid):.0f} MB")
-    print("a client that does not read:", await slow_reader(host, port), f"server {memory_mb(pid):.0f} MB")
+    print(f"server: {used_s / 60 / options.minutes:.2f} cores, {memory(pid)} when all have left")
+    print("a client that does not read:", await slow_reader(host, port), memory(pid))
 
 
 def load(name: str) -> tuple[np.ndarray, int]:
@@ -195,10 +202,18 @@ async def slow_reader(host: str, port: int) -> str:
     return "still open after 60 s;"
 
 
-def memory_mb(pid: int) -> float:
+async def watch_memory(pid: int) -> None:
+    """Print it once a minute."""
+    while True:
+        print(time.strftime("%H:%M:%S"), memory(pid), flush=True)
+        await asyncio.sleep(60)
+
+
+def memory(pid: int) -> str:
     """Resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+    found = dict(re.findall(r"(Rss\w+):\s+(\d+) kB", status))
+    return f"{int(found['RssAnon']) / 1024:.0f} MB + {int(found['RssFile']) / 1024:.0f} MB of files"
 
 
 def cpu_s(pid: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 
@@ -108,6 +110,27 @@ def test_words_are_told_where_they_are_wanted() -> None:
     assert show.one("response.done")["response"]["status"] == "cancelled"  # by the end of the show
     show = perform(4.0, (1.0, 2.0, QUESTION), steps=[(0.1, asked)])
     assert show.one("conversation.item.input_audio_transcription.failed")["error"]["code"] == "not_supported"
+
+
+def test_words_of_sounds_that_the_client_commits() -> None:
+    engine = ScriptedEngine(script, hears, says=lambda samples: f"{len(samples) / RATE_HZ:.1f} seconds")
+    sound = base64.b64encode(bytes(2 * RATE_HZ)).decode()
+    item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": sound}]}
+    steps = [
+        (0.1, update(transcription={}, turn_detection=None)),
+        (1.0, {"type": "input_audio_buffer.commit"}),
+        (1.5, {"type": "conversation.item.create", "item": item}),
+        (2.0, update(transcription=None, turn_detection=None)),
+        (3.0, {"type": "input_audio_buffer.commit"}),
+    ]
+    show = perform(3.2, steps=steps, engine=engine)
+    told = show.all("conversation.item.input_audio_transcription.completed")
+    first, second, _ = (event["item"]["id"] for event in show.all("conversation.item.done"))
+    assert [event["item_id"] for event in told] == [first, second]
+    assert [event["usage"]["seconds"] for event in told] == pytest.approx([0.9, 1.0], abs=0.1)
+    assert told[1]["transcript"] == "1.0 seconds"
+    assert show.conversation is not None
+    assert show.conversation.items.get(second).content[0]["transcript"] == "1.0 seconds"
 
 
 def test_our_events_are_sent_where_they_are_wanted() -> None:
