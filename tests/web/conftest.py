@@ -64,8 +64,8 @@ setInterval(() => {
 """
 """Runs in the page before its own code.
 
-heard: [when, loudness] of what goes to the speaker; told, sent: the events of the live conversation; fed: [when, how many
-milliseconds of the microphone's sound had been sent].
+heard: [when, loudness] of what goes to the speaker; told, sent: the events of the live conversation; fed: [when, how
+many milliseconds of the microphone's sound had been sent].
 """
 
 
