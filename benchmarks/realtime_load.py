@@ -74,6 +74,7 @@ async def measure(pid: int, host: str, port: int, options: argparse.Namespace) -
     print("server at the start:", memory(pid))
     for number in range(len(sounds)):
         await talk(url, sounds, number, time.monotonic() + 1, Tally())
+    await asyncio.sleep(2)  # their places are free
     print("server when one client has talked:", memory(pid), flush=True)
     tally = Tally()
     until_s = time.monotonic() + 60 * options.minutes

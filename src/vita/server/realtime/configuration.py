@@ -88,6 +88,12 @@ class InputAudio(_Part):
     transcription: Transcription | None = None
     noise_reduction: Any = None
 
+    @field_validator("turn_detection", mode="before")
+    @classmethod
+    def _off(cls, asked: Any) -> Any:
+        """Some clients say false where OpenAI's documentation has null."""
+        return None if asked is False else asked
+
     @field_validator("noise_reduction")
     @classmethod
     def _not_there(cls, asked: Any) -> None:
