@@ -119,13 +119,15 @@ async def _talk(url: str, sounds: list[tuple[np.ndarray, int]], number: int, unt
         reader = asyncio.create_task(read(client, events))
         audio_format = {"type": "audio/pcm", "rate": RATE_HZ}
         await send(client, "session.update", session={"type": "realtime", "audio": {"input": {"format": audio_format}}})
-        while time.monotonic() < until_s:
-            samples, end = sounds[number % len(sounds)]
-            number += 1
-            tally.num_asked += 1
-            await ask(client, events, samples, end, tally)
-        reader.cancel()
-        await asyncio.wait([reader])
+        try:
+            while time.monotonic() < until_s:
+                samples, end = sounds[number % len(sounds)]
+                number += 1
+                tally.num_asked += 1
+                await ask(client, events, samples, end, tally)
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
 
 
 async def ask(

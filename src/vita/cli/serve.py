@@ -48,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=4,
         help="replies, and realtime sessions, at a time (default: 4)",
     )
-
     who.add_argument("--record", metavar="DIR", type=Path,
                      help="record live conversations there for debugging, sound and events, up to 1 GiB")  # fmt: skip
 
