@@ -48,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=4,
         help="replies, and realtime sessions, at a time (default: 4)",
     )
-
     who.add_argument("--record", metavar="DIR", type=Path,
                      help="record live conversations there for debugging, sound and events, up to 1 GiB")  # fmt: skip
 
@@ -58,9 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
     if missing:
         raise DependencyError(f"serving needs {', '.join(missing)}", fix="pip install 'vita-omni[serve]'")
+    from vita.server.memory import bound_heaps
     from vita.server.serving import Endpoint, listen, serve
     from vita.server.settings import ServerSettings
 
+    bound_heaps()
     keys = [*arguments.api_key, *filter(None, [os.environ.get("VITA_API_KEY")])]
     settings = ServerSettings(
         model_name=arguments.model if "/" not in arguments.model else Path(arguments.model).name,

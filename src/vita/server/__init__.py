@@ -22,6 +22,7 @@ realtime/         /v1/realtime
 metrics.py        Prometheus
 logs.py           log lines as JSON
 certificate.py    a self-signed certificate
+memory.py         what is freed goes back to the system
 serving.py        Uvicorn: socket, TLS, draining
 
 Imported by `vita.cli.serve` when it runs; `create_app` is for embedding and for tests.
