@@ -15,7 +15,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.managers import SyncManager
@@ -25,7 +25,8 @@ from vita.server.balancer import Balancer
 from vita.server.logs import set_up_logs
 from vita.server.serving import Endpoint, address_of
 
-Work = Callable[[int, socket.socket, Connection, dict[str, tuple[float, str]]], None]
+Said = MutableMapping[str, tuple[float, str]]
+Work = Callable[[int, socket.socket, Connection, Said], None]
 """What a worker does, with its number, its bound socket, a pipe into which it says when it is ready, and what the
 workers have in common: what spoken replies said. Must be importable in a new process."""
 _logger = logging.getLogger("vita.server")
@@ -45,7 +46,7 @@ class Worker:
     num_connections: that are open to it, counted by the balancer.
     """
 
-    def __init__(self, number: int, work: Work, shared: dict[str, tuple[float, str]]) -> None:
+    def __init__(self, number: int, work: Work, shared: Said) -> None:
         self.number, self._work, self._shared = number, work, shared
         self.listening = socket.socket()
         self.listening.bind(("127.0.0.1", 0))
@@ -204,9 +205,7 @@ async def _readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-def _be_worker(
-    work: Work, number: int, listening: socket.socket, telling: Connection, shared: dict[str, tuple[float, str]]
-) -> None:
+def _be_worker(work: Work, number: int, listening: socket.socket, telling: Connection, shared: Said) -> None:
     """The beginning of a worker's process. Ctrl-C is the parent's affair."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _follow_parent()
