@@ -100,12 +100,14 @@ def converse(
     return found
 
 
-def latencies(scene: Scene, events: Events) -> tuple[np.ndarray, np.ndarray]:
+def latencies(
+    scene: Scene, events: Events, kinds: Sequence[str] = ("question", "over it")
+) -> tuple[np.ndarray, np.ndarray]:
     """Of the questions that were answered: ms to the first sound, from their last one and from the end of the wait."""
     total, beyond = [], []
     for spoken in scene.spoken:
         turn = turn_of(spoken, events)
-        if spoken.kind != "side talk" and "first_audio" in turn:
+        if spoken.kind in kinds and "first_audio" in turn:
             total.append(1000 * (turn["first_audio"]["t"] - spoken.end_s))
             beyond.append(1000 * (turn["first_audio"]["t"] - turn["speech_end"]["t"]))
     return np.array(total), np.array(beyond)
@@ -188,6 +190,9 @@ def over(engine: Any, num_turns: int) -> None:
     print(quantiles("lowered after the first sound over it", low))
     print(quantiles("silent after the first sound of a question over it", silent))
     print(quantiles("silent after that was decided", after_decision))
+    total, beyond = latencies(scene, events, ("over it",))
+    print(quantiles("from the last sound of a question over it to the new answer", total))
+    print(quantiles("the same, beyond the silence that is waited for", beyond))
     print(f"side talk that cut the answer: {cut} of {sum(spoken.kind == 'side talk' for spoken in scene.spoken)}")
 
 

@@ -1,10 +1,13 @@
 """Is "stop" heard, also in noise, and what else is taken for it? The pocket ear on reserved voices.
 
-    python benchmarks/spotting.py [--voices 8] [--snr 20 10 5 0]
+    python benchmarks/spotting.py [--voices 8] [--snr 20 10 5 0] [--live]
 
 Each stop word is said alone, as in a turn of its own: clean, and in noise of several kinds, so many decibels below the
 voice. What must not stop an answer is measured beside it: side talk, questions, backchannels, short words that sound
 alike. A row for each threshold of `Spotter`; the last column names what was wrongly taken for a stop word.
+
+With --live, "stop" and "停" are said over stories, in whole conversations on virtual time: how many end the answer, and
+how soon after the word. The noise begins half a second before the word.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--voices", type=int, default=8, help="of each word (default: 8)")
     parser.add_argument("--snr", type=float, nargs="+", default=[20.0, 10.0, 5.0, 0.0])
+    parser.add_argument("--live", action="store_true", help="in conversations")
     options = parser.parse_args()
 
     import torch
@@ -36,8 +40,10 @@ def main() -> None:
 
     torch.set_num_threads(1)
     engine = load("pocket", device="cpu", dtype="float32").engine
-    ear = Ear(engine)
     levels: list[float | None] = [None, *options.snr]
+    if options.live:
+        return live(engine, options.voices, levels)
+    ear = Ear(engine)
     said = {level: stop_words(ear, options.voices, level) for level in levels}
     others = {level: other_speech(ear, options.voices, level) for level in (None, 10.0)}
     report(said, others)
@@ -89,6 +95,34 @@ def other_speech(ear: Ear, num_voices: int, snr_db: float | None) -> list[tuple[
         texts += [word for word in ALIKE[lang] for _ in range(max(1, num_voices // 2))]
         found += [(ear.likelihood(text, lang, snr_db), text) for text in texts]
     return found
+
+
+def live(engine: Any, num_voices: int, levels: Sequence[float | None]) -> None:
+    """Stop words over stories."""
+    from live import converse
+    from live_scene import STORIES, Scene
+
+    from vita.synth.sounds import sound
+
+    noise = np.random.default_rng(7)
+    for level in levels:
+        scene = Scene(random.Random(7))
+        for number in range(2 * num_voices):
+            scene.add("question", *STORIES[0], pause_s=3.5)
+            scene.add("stop", *(("stop", "en"), ("停", "zh"))[number % 2], pause_s=8.0)
+            if level is not None:
+                scene.add_noise(sound(NOISES[number % len(NOISES)], 2.0, noise), level)
+        ((events, _),) = converse(engine, [scene])
+        soon: list[float] = []
+        words = [spoken for spoken in scene.spoken if spoken.kind == "stop"]
+        for spoken in words:
+            ends = [
+                e["t"] for e in events if e["event"] == "interrupted" and spoken.start_s < e["t"] < spoken.end_s + 2
+            ]
+            soon += [1000 * (ends[0] - spoken.end_s)] if ends else []
+        name = "clean" if level is None else f"{level:.0f} dB"
+        when = f", {np.median(soon):.0f} ms after the word (median)" if soon else ""
+        print(f"{name:>6}: {len(soon)} of {len(words)} ended the answer{when}", flush=True)
 
 
 def report(said: dict[float | None, list[float]], others: dict[float | None, list[tuple[float, str]]]) -> None:

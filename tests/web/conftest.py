@@ -64,8 +64,8 @@ setInterval(() => {
 """
 """Runs in the page before its own code.
 
-heard: [when, loudness] of what goes to the speaker; told, sent: the events of the live conversation; fed: [when, how many
-milliseconds of the microphone's sound had been sent].
+heard: [when, loudness] of what goes to the speaker; told, sent: the events of the live conversation; fed: [when, how
+many milliseconds of the microphone's sound had been sent].
 """
 
 
@@ -145,7 +145,7 @@ def open_page(tmp_path: Path) -> Iterator[Open]:
             **context: Any,
         ) -> Any:
             options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-            options += ["--use-fake-device-for-media-stream"] if devices else []
+            options += ["--use-fake-device-for-media-stream=display-media-type=browser"] if devices else []
             options += ["--use-fake-ui-for-media-stream"] if allowed else []
             options += [f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
             options += [f"--use-file-for-fake-video-capture={camera}"] if camera else []

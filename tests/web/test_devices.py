@@ -5,16 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
-from tests.web.conftest import LOUD, Open, Server, camera_clip, recording, start, type_in, wait_for
+from tests.web.conftest import LOUD, RATE_HZ, Open, Server, camera_clip, recording, start, type_in, wait_for
 
 pytestmark = pytest.mark.browser
-CAPITAL = ("capital_en.wav", 0.0, 1.6)
 WATCH = """() => {
   const give = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   window.asked = [];
   navigator.mediaDevices.getUserMedia = (wanted) => (window.asked.push(wanted), give(wanted));
+}"""
+
+REFUSE_ONCE = """() => {
+  const share = navigator.mediaDevices.getDisplayMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getDisplayMedia = () => {
+    navigator.mediaDevices.getDisplayMedia = share;
+    return Promise.reject(new DOMException("", "NotAllowedError"));
+  };
 }"""
 
 
@@ -27,11 +36,13 @@ def pictures(page: Any) -> list[str]:
 
 
 def test_microphone_and_speaker_can_be_chosen_and_silenced(server: Server, open_page: Open, tmp_path: Path) -> None:
-    page = open_page(f"{server.url}/#live", microphone=recording(tmp_path / "talk.wav", *[CAPITAL] * 60))
+    rustle = np.random.default_rng(0).normal(0.0, 0.003, 120 * RATE_HZ)  # no speech, and not nothing
+    soundfile.write(tmp_path / "rustle.wav", rustle, RATE_HZ, subtype="PCM_16")
+    page = open_page(f"{server.url}/#live", microphone=tmp_path / "rustle.wav")
     page.evaluate(WATCH)
     start(page)
     wanted = page.evaluate("window.asked[0].audio")
-    assert wanted["echoCancellation"] and wanted["noiseSuppression"] and wanted["autoGainControl"]
+    assert [wanted[name] for name in ("echoCancellation", "noiseSuppression", "autoGainControl")] == [True] * 3
     wait_for(page, "window.sent.some(({audio}) => audio && !/^A+=*$/.test(audio))")
 
     choice = page.get_by_role("combobox", name="Microphone")
@@ -73,9 +84,15 @@ def test_what_the_camera_sees_is_asked_about(server: Server, open_page: Open, tm
     assert page.locator("video.view").count() == 0
 
 
-def test_the_screen_can_be_shown(server: Server, open_page: Open, tmp_path: Path) -> None:
+def test_the_screen_is_shown_and_the_conversation_goes_on_without_it(
+    server: Server, open_page: Open, tmp_path: Path
+) -> None:
     page = open_page(f"{server.url}/#live", microphone=recording(tmp_path / "still.wav", 60.0))
+    page.evaluate(REFUSE_ONCE)
     start(page)
+    page.get_by_role("button", name="Picture: Screen").click()
+    assert "The conversation goes on without it." in page.get_by_role("alert").inner_text()
+    assert page.locator(".phase").get_attribute("data-phase") == "listening"
     page.get_by_role("button", name="Picture: Screen").click()
     page.locator("video.view").wait_for()
     wait_for(page, "window.sent.some(({item}) => item?.content[0].type === 'input_image')")
@@ -99,17 +116,6 @@ def test_without_a_microphone_it_says_why(server: Server, open_page: Open, optio
     page.get_by_role("link", name="Chat").click()
     page.get_by_role("button", name="Record a voice message").click()
     assert words in page.get_by_role("alert").inner_text()
-
-
-def test_without_a_camera_the_conversation_goes_on(server: Server, open_page: Open, tmp_path: Path) -> None:
-    page = open_page(f"{server.url}/#live", microphone=recording(tmp_path / "still.wav", 60.0))
-    page.evaluate(
-        "navigator.mediaDevices.getDisplayMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'))"
-    )
-    start(page)
-    page.get_by_role("button", name="Picture: Screen").click()
-    assert "The conversation goes on without it." in page.get_by_role("alert").inner_text()
-    assert page.locator(".phase").get_attribute("data-phase") == "listening"
 
 
 def test_plain_http_from_another_machine_says_why(server: Server, open_page: Open) -> None:

@@ -28,7 +28,7 @@ def told(page: Any, kind: str) -> list[tuple[float, dict[str, Any]]]:
 
 
 def waited_ms(page: Any) -> float:
-    """From the end of the last question, in the sound that was sent, to the first loud sample of what was played then."""
+    """From the end of the last question, in the sound that was sent, to the first loud sample that was played then."""
     end_ms = told(page, "input_audio_buffer.speech_stopped")[-1][1]["audio_end_ms"]
     ended = next(at for at, fed in page.evaluate("window.fed") if fed >= end_ms)
     answered = [at for at, _ in told(page, "response.output_item.added")][-1]

@@ -26,7 +26,8 @@ print("hello")
 
 <img src="http://elsewhere.example/a.png" onerror="window.hacked = true">
 
-![a picture](http://elsewhere.example/b.png) [a link](https://elsewhere.example/) [another](javascript:window.hacked=true)
+![a picture](http://elsewhere.example/b.png) [a link](https://elsewhere.example/)
+[another](javascript:window.hacked=true)
 """
 GIVE = """({kind, place, name, type, data}) => {
   const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));

@@ -97,6 +97,8 @@ class Generator:
         assert message is not None
         assert reply is not None
         self._contexts.history.add_heard(message, ("question", ear.turn))
+        if not self._options.answers:
+            return self._contexts.submit(ear.name, ear.turn, lambda: self._leave(ear, reply))
         run = self._new_run(ear.turn, ear.name, reply)
         self._contexts.submit(ear.name, ear.turn, lambda: self._write(run, reply))
 
@@ -129,9 +131,10 @@ class Generator:
         self._contexts.submit(command.context, command.turn, answer)
 
     def interrupt(self, command: ev.Interrupt) -> None:
-        """The answer ends here, in sound, in the log and in the history."""
+        """The answer ends here, in sound, in the log and the history; one that is left unwritten has none of them."""
         run = self._run
-        assert run is not None
+        if run is None:
+            return
         heard = run.cut()
         fields = {"heard": heard, "by": command.by}
         self._tell(ev.Tell("interrupted", command.turn, "generator", command.context, fields))
@@ -162,6 +165,16 @@ class Generator:
         self._run = run
         self._runs.append(run)
         return run
+
+    async def _leave(self, ear: Ear, reply: Reply) -> None:
+        """The reply that was begun is not wanted: somebody else says when the turn is answered."""
+        try:
+            reply.abort()
+            await self._contexts.run("token", reply.result)
+        finally:
+            self._contexts.free(ear.name)
+        self._happen(ev.AnswerEnded(ear.turn))
+        self._contexts.refresh_all(ear.turn)
 
     async def _write(self, run: AnswerRun, reply: Reply) -> None:
         try:

@@ -24,6 +24,8 @@ from vita.server.certificate import names_of_this_machine, self_signed
 from vita.server.logs import set_up_logs
 
 _BACKLOG = 128
+_PONG_S = 60.0
+"""A pong is read behind all that its client has sent before, which is read no faster than it may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +89,14 @@ def listen(endpoint: Endpoint) -> socket.socket:
     return listening
 
 
-def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, banner: str) -> None:
+def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, when_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; replies that have begun may end first.
 
     Args:
         app: the application.
         endpoint: how.
         listening: the bound socket.
-        banner: printed with the address in place of "{url}".
+        when_ready: is told the address as soon as clients may connect.
     """
     certificate, key = endpoint.certificate() or (None, None)
     config = uvicorn.Config(
@@ -106,6 +108,7 @@ def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, banner:
         ws="websockets-sansio",
         ws_max_size=app.state.settings.max_event_bytes,
         ws_per_message_deflate=False,
+        ws_ping_timeout=_PONG_S,
         backlog=_BACKLOG,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=endpoint.drain_s,
@@ -116,7 +119,7 @@ def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, banner:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # Uvicorn takes them while it runs and raises them again when it has ended
     listening.listen(_BACKLOG)  # who comes right after the banner waits for Uvicorn instead of being turned away
-    print(banner.format(url=address_of(endpoint, listening)), flush=True)
+    when_ready(address_of(endpoint, listening))
     DrainingServer(config, app.state.drain, endpoint.drain_s).run(sockets=[listening])
 
 

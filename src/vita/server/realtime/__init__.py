@@ -5,6 +5,7 @@ conversation.py   one client's conversation: its events in, ours out, the live s
 client_events.py  what a client sends
 configuration.py  what it may set, and what that means for the live session
 telling.py        what the live session tells, as events
+transcribing.py   the words of sounds that clients commit themselves
 response.py       one response on its way to the client
 items.py          the items of a conversation
 sound.py          audio formats
