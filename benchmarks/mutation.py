@@ -63,8 +63,9 @@ class Mutant:
 def mutants(source: str, functions: tuple[str, ...] = ()) -> Iterator[Mutant]:
     """All mutants of a module's source; docstrings, annotations and messages of errors are left alone."""
     tree = ast.parse(source)
+    inside = set(_inside(tree, functions))
     for number, node in enumerate(ast.walk(tree)):
-        if not _is_inside(tree, node, functions):
+        if id(node) not in inside:
             continue
         for changed in _changes(node):
             other = copy.deepcopy(tree)
@@ -104,20 +105,19 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Call(node.func, node.args, [*node.keywords[:index], *node.keywords[index + 1 :]])
 
 
-def _is_inside(tree: ast.Module, node: ast.AST, functions: tuple[str, ...]) -> bool:
-    """Whether a node is code of a function that is mutated."""
+def _inside(tree: ast.Module, functions: tuple[str, ...]) -> Iterator[int]:
+    """The ids of nodes that are code of a function that is mutated, and not of what is raised or asserted."""
     for function in tree.body:
         if isinstance(function, ast.FunctionDef) and (not functions or function.name in functions):
             for statement in function.body[bool(ast.get_docstring(function)) :]:
-                if any(found is node for found in ast.walk(statement)):
-                    return not _is_in_an_error(statement, node)
-    return False
+                yield from _code(statement)
 
 
-def _is_in_an_error(statement: ast.stmt, node: ast.AST) -> bool:
-    """Whether a node belongs to what is raised or asserted."""
-    raised = [found for found in ast.walk(statement) if isinstance(found, (ast.Raise, ast.Assert))]
-    return any(found is node for error in raised for found in ast.walk(error))
+def _code(node: ast.AST) -> Iterator[int]:
+    if not isinstance(node, (ast.Raise, ast.Assert)):
+        yield id(node)
+        for child in ast.iter_child_nodes(node):
+            yield from _code(child)
 
 
 def run_tests(target: Target) -> int:
