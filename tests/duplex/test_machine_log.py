@@ -173,3 +173,44 @@ def test_limits_are_the_policys() -> None:
     assert play(Live(policy=policy), STARTED, ev.SpeechEnded(2.0, 499))[1][-1] == ev.Probe(1, "word")
     live = Live(policy=policy, generator="b", answering=1, num_turns=1)
     assert play(live, STARTED, ev.Listened(2, 1.9))[1][-1] != ev.Probe(2, "early")
+
+
+def test_a_turn_that_starts_is_a_voice() -> None:
+    live, _ = play(Live(), STARTED)
+    assert live.has_voice
+
+
+def test_an_end_of_a_turn_that_has_ended_changes_nothing() -> None:
+    live, _ = play(ANSWERING, STARTED, ev.SpeechEnded(2.0, 900))
+    assert play(live, ev.SpeechEnded(3.0, 900)) == (live, [])
+
+
+def test_a_turn_that_was_a_stop_word_is_not_answered_whatever_its_state() -> None:
+    live, _ = play(ANSWERING, STARTED, ev.SpeechEnded(2.0, 900), ev.StopWord())
+    live, done = play(live, ev.Decided(2, QUERY, {}))
+    assert ev.Forget(2) in done
+    assert ev.Answer(2) not in done
+
+
+def test_a_decision_for_stop_ends_the_answer() -> None:
+    live, _ = play(ANSWERING, STARTED, ev.SpeechEnded(2.0, 900))
+    done = play(live, ev.Decided(2, NOISE, {}, word="stop"))[1]
+    assert done[1:4] == [ev.Tell("stop", 2), ev.Interrupt(1, "b", None), ev.Forget(2)]
+
+
+def test_an_answer_that_fails_leaves_the_turn_that_is_spoken() -> None:
+    live, _ = play(ANSWERING, STARTED, ev.Failed(1, "no voice"))
+    assert [turn.number for turn in live.turns] == [2]
+    assert live.answering is None
+
+
+def test_the_next_turn_is_listened_to_and_judged_when_it_has_ended() -> None:
+    live, _ = play(Live(), STARTED, ev.SpeechEnded(2.0, 900), ev.SpeechStarted(3.0, 2.7))
+    live, done = play(live, ev.Decided(1, NOISE, {}))
+    assert done[1:] == [ev.Forget(1), ev.Listen(2, "b", 2.7)]
+
+
+def test_a_word_that_is_spotted_keeps_the_turns_after_it() -> None:
+    live, _ = play(Live(), STARTED, ev.SpeechEnded(2.0, 100), ev.SpeechStarted(3.0, 2.7))
+    live, _ = play(live, ev.Probed(1, {}))
+    assert [turn.number for turn in live.turns] == [2]
