@@ -45,7 +45,8 @@ NEEDS_VLLM = {
 }
 NEEDS_HARNESS = {f"vita.evaluate.harness.{name}" for name in ("language_model", "vision_model")}
 LIGHT = {
-    "vita", "vita.cli.main", "vita.clock", "vita.errors", "vita.memory", "vita.tokens", "vita.speech", "vita.speech.espeak_process",
+    "vita", "vita.cli.main", "vita.clock", "vita.errors", "vita.memory", "vita.tokens", "vita.speech",
+    "vita.speech.espeak_process",
 }  # fmt: skip
 
 
