@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
-_LARGE = 1 << 20
+_LARGE = 128 * 1024
 
 
 def use_one_arena() -> bool:
