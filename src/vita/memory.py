@@ -13,11 +13,12 @@ from functools import cache
 
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
 """Names of settings in malloc.h."""
-_LARGE_BYTES = 1024 * 1024
+_LARGE_BYTES = 128 * 1024
+"""Caches of keys and values are of this size and more."""
 
 
 def bound_heaps(heaps: int = 1) -> None:
-    """So many heaps for all threads, and blocks above 1 MiB apart; to be called before there are threads."""
+    """So many heaps for all threads, and large blocks apart; to be called before there are threads."""
     libc = _glibc()
     if libc is not None:
         for setting, value in ((_ARENA_MAX, heaps), (_MMAP_THRESHOLD, _LARGE_BYTES), (_TRIM_THRESHOLD, _LARGE_BYTES)):
