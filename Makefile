@@ -6,6 +6,7 @@
 ## make docs    the documentation as a site, in out/site
 ## make bench   measure what the README claims, compare with the last committed run
 ## make style   the measures of the code itself: sizes, copies, annotations, dead code
+## make coverage   the tests again, with the lines and branches that they reach
 ## make package the wheel, installed in an empty environment and started (needs a package index)
 ## make test-vllm VLLM_PYTHON=path/to/python    the tests on vLLM, in an environment that has it
 ## make web     the page that vita serve shows, built again from web/ (needs Node 20 or newer)
@@ -15,7 +16,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo serve test test-vllm train docs bench style package check lint web examples clean
+.PHONY: help demo serve test test-vllm train docs bench style coverage package check lint web examples clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -42,6 +43,10 @@ bench: $(VENV)/.installed-dev
 style: $(VENV)/.installed-dev
 	@$(BIN)/python benchmarks/style.py
 
+coverage: $(VENV)/.installed-dev
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage report --sort=cover
+
 package: $(VENV)/.installed-dev
 	@$(BIN)/python benchmarks/package.py
 
@@ -67,7 +72,7 @@ examples: $(VENV)/.installed
 	@$(BIN)/python examples/make_examples.py
 
 clean:
-	rm -rf $(VENV) build dist out .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist out .coverage .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than pyproject.toml when everything that it asks for is installed.

@@ -37,6 +37,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 MOST_BYTES = 200_000
 LOADS = 5
+PATIENCE_MS = 180_000
 
 
 @contextmanager
@@ -101,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for state in given.states:
                 name = f"{state}-{look_name}"
                 page = browser.new_context(**LOOKS[look_name]).new_page()
+                page.set_default_timeout(PATIENCE_MS)
                 elsewhere = _watch(page, url, faults, name)
                 page.goto(url)
                 STATES[state](page)

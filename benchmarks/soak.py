@@ -34,7 +34,9 @@ def main() -> None:
     import torch
 
     from vita.clock import run_virtual
+    from vita.duplex.allocator import use_one_arena
 
+    use_one_arena()  # as `vita live` does
     torch.set_num_threads(1)
     soak = Soak(60 * options.minutes, options.real, options.history_tokens)
     (asyncio.run if options.real else run_virtual)(soak.run())

@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    served: Any = load_vllm(arguments.model, arguments.url, dtype="float32", options=OPTIONS).engine
+    served: Any = load_vllm(arguments.model, arguments.url or (), dtype="float32", options=OPTIONS).engine
     local: Any = vita.load(arguments.model, dtype="float32").engine
     children = psutil.Process().children()
     pid = arguments.server_pid or (children[0].pid if children else None)

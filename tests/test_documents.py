@@ -33,7 +33,7 @@ def commands() -> list[str]:
     found = []
     for path in DOCUMENTS:
         for block in re.findall(
-            r"```\n(.*?)```|((?:^    .*\n)+)", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+            r"```\w*\n(.*?)```|((?:^    .*\n)+)", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
         ):
             lines = [line.strip().removeprefix("$ ") for line in "".join(block).splitlines()]
             found += [line for line in lines if re.match(r"(\.venv/bin/)?vita ", line)]

@@ -200,7 +200,7 @@ def load(model: str = "pocket", device: str = "auto", dtype: str = "auto", **pla
 
 def load_vllm(
     model: str = "pocket",
-    url: str | None = None,
+    urls: str | Sequence[str] = (),
     *,
     dtype: str = "auto",
     options: Sequence[str] = (),
@@ -210,38 +210,51 @@ def load_vllm(
 
     Args:
         model: as in `load`; its tokenizer and audio tower are used here.
-        url: of a server that serves the same model with --enable-mm-embeds; None starts one.
+        urls: of a server that serves the same model with --enable-mm-embeds, or of several, among which conversations
+            and the two roles of a live conversation are shared out; none: one is started.
         dtype: for a server that is started; "auto" is float32 on a machine without CUDA.
         options: more of `vllm serve`'s options, for a server that is started.
-        api_key: if the server at `url` asks for one.
+        api_key: if the servers at `urls` ask for one.
 
     Raises DependencyError for a server that cannot be reached or started, CheckpointError as `load` does.
     """
     started_s = time.perf_counter()
-    import atexit
-
-    import torch
-
     from vita.checkpoints.audio_parts import load_audio_parts
     from vita.checkpoints.loading import find_model
+    from vita.engine.several import SeveralEngines
     from vita.engine.vllm import VllmEngine
     from vita.engine.vllm_client import VllmServer
     from vita.engine.vllm_messages import SoundEncoder
-    from vita.engine.vllm_process import VllmProcess
     from vita.models.processing_vita import VitaProcessor
 
     folder = find_model(model)
     processor, encoder = VitaProcessor.from_pretrained(folder), SoundEncoder(*load_audio_parts(folder))
-    if url is None:
-        if dtype == "auto" and not torch.cuda.is_available():
-            dtype = "float32"
-        process = VllmProcess(folder, dtype=dtype, options=options)
-        atexit.register(process.close)
-        process.wait_until_ready()
-        url = process.url
-    engine = VllmEngine(VllmServer(url, api_key=api_key), processor, encoder)
-    engine.warm_up()
+    servers = [urls] if isinstance(urls, str) else list(urls) or [start_vllm(model, dtype=dtype, options=options)]
+    engines = [VllmEngine(VllmServer(url, api_key=api_key), processor, encoder) for url in servers]
+    for each in engines:
+        each.warm_up()
+    engine = engines[0] if len(engines) == 1 else SeveralEngines(engines)
     return Assistant(engine, load_ms=1000 * (time.perf_counter() - started_s), batch_size=32)
+
+
+def start_vllm(model: str = "pocket", *, dtype: str = "auto", options: Sequence[str] = ()) -> str:
+    """Starts a vLLM server on this machine; its address. It ends with this process. Arguments as in `load_vllm`.
+
+    Raises DependencyError if vLLM is not installed or does not start.
+    """
+    import atexit
+
+    import torch
+
+    from vita.checkpoints.loading import find_model
+    from vita.engine.vllm_process import VllmProcess
+
+    if dtype == "auto" and not torch.cuda.is_available():
+        dtype = "float32"
+    process = VllmProcess(find_model(model), dtype=dtype, options=options)
+    atexit.register(process.close)
+    process.wait_until_ready()
+    return process.url
 
 
 def _listed(image: ImageSource | Sequence[ImageSource] | None) -> list[ImageSource]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,9 +21,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     calls: list[dict[str, Any]] = []
 
-    def serve(app: Any, endpoint: Any, listening: Any, *, banner: str) -> None:
+    def serve(app: Any, endpoint: Any, listening: Any, *, when_ready: Any) -> None:
         listening.close()
-        calls.append({"settings": app, "endpoint": endpoint, "banner": banner})
+        when_ready("http://there")
+        calls.append({"settings": app, "endpoint": endpoint})
 
     monkeypatch.delenv("VITA_API_KEY", raising=False)
     monkeypatch.setattr(vita.api, "load", lambda *args, **options: vita.api.Assistant(ScriptedEngine([])))
@@ -31,7 +33,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return calls
 
 
-def test_options_become_settings(started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_become_settings(
+    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("VITA_API_KEY", "from-outside")
     assert main(["serve", "--port", "0", "--api-key", "one-good-key", "--max-sessions", "2", "--model", "a/b-c"]) == 0
     settings = started[0]["settings"]
@@ -40,8 +44,9 @@ def test_options_become_settings(started: list[dict[str, Any]], monkeypatch: pyt
         2,
         "b-c",
     )
-    assert started[0]["banner"].startswith("serving b-c at {url}/v1")
-    assert "--tls self-signed" in started[0]["banner"]
+    banner = capsys.readouterr().out
+    assert banner.startswith("serving b-c at http://there/v1")
+    assert "--tls self-signed" in banner
 
 
 def test_an_open_server_without_a_key_is_warned_of(
@@ -67,9 +72,34 @@ def test_the_engine_is_vllm(started: list[dict[str, Any]], monkeypatch: pytest.M
     assert main(["serve", "--port", "0", "--engine", "vllm", "--vllm-url", "http://there"]) == 0
     assert main(["serve", "--port", "0", "--engine", "vllm", "--vllm-option=--seed=1", "--dtype", "bfloat16"]) == 0
     assert asked == [
-        (("pocket", "http://there"), {"dtype": "auto", "options": [], "api_key": "a-key"}),
-        (("pocket", None), {"dtype": "bfloat16", "options": ["--seed=1"], "api_key": "a-key"}),
+        (("pocket", ["http://there"]), {"dtype": "auto", "options": [], "api_key": "a-key"}),
+        (("pocket", []), {"dtype": "bfloat16", "options": ["--seed=1"], "api_key": "a-key"}),
     ]
+
+
+def test_workers_share_a_vllm_server(started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What each of them does is shown by tests/server/test_workers.py."""
+    import vita.api
+    import vita.server.workers
+
+    asked: list[Any] = []
+
+    def serve_by_workers(work: Any, num_workers: int, endpoint: Any, listening: Any, *, when_ready: Any) -> None:
+        asked.append((num_workers, *work.args[0].vllm_url))
+        work(1, listening, SimpleNamespace(send=when_ready), {})
+
+    def load_vllm(model: str, urls: list[str], **options: Any) -> vita.api.Assistant:
+        asked.extend(urls)
+        return vita.api.Assistant(ScriptedEngine([]))
+
+    monkeypatch.setattr(vita.server.workers, "serve_by_workers", serve_by_workers)
+    monkeypatch.setattr(vita.api, "start_vllm", lambda model, dtype, options: f"http://{model}-{dtype}{options[0]}")
+    monkeypatch.setattr(vita.api, "load_vllm", load_vllm)
+    monkeypatch.setattr(vita.server.app, "create_app", lambda engine, settings, transcripts: settings)
+    arguments = ["serve", "--port", "0", "--workers", "3", "--engine", "vllm", "--vllm-option=--seed=1"]
+    assert main([*arguments, "--api-key", "one-good-key"]) == 0
+    assert asked == [(3, "http://pocket-auto--seed=1"), "http://pocket-auto--seed=1"]
+    assert (started[0]["settings"].worker, started[0]["settings"].api_keys) == (1, ("one-good-key",))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +112,7 @@ def test_the_engine_is_vllm(started: list[dict[str, Any]], monkeypatch: pytest.M
             ["--engine", "vllm", "--vllm-url", "http://x", "--vllm-option=--seed=1"],
             "--vllm-option is for a server that is started here; leave out --vllm-url",
         ),
+        (["--workers", "0"], "--workers is not usable (got 0, expected 1 or more)"),
         (["--api-key", "short"], "an API key is not usable (expected at least 8 ASCII characters without blanks)"),
     ],
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from tests.vllm_plugin.conversations import CONVERSATIONS, ours, theirs
@@ -32,12 +36,31 @@ def expected_of(local: LocalEngine) -> Expected:
     return found
 
 
-def answers(served: Any, names: list[str], spelled: int = 1) -> list[Any]:
-    """What vLLM makes of some conversations in one batch; `spelled` is the length of a state."""
+@contextmanager
+def vllm_of(folder: Path, *, own_process: bool = False, **options: Any) -> Iterator[Any]:
+    """A model on vLLM, in this process or in others, until the end of the block; `options` are vLLM's own."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {
+            "VLLM_ENABLE_V1_MULTIPROCESSING": str(int(own_process)),
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        }.items():
+            environment.setenv(name, value)
+        from vllm import LLM
+
+        limits = {"image": 4, "video": 1, "audio": 4}
+        yield LLM(
+            str(folder), dtype="float32", max_model_len=2048, max_num_batched_tokens=2048, max_num_seqs=16,
+            enforce_eager=True, **{"limit_mm_per_prompt": limits, **options},
+        )  # fmt: skip
+
+
+def answers(served: Any, names: list[str], spelled: int = 1, **options: Any) -> list[Any]:
+    """What vLLM makes of some conversations in one batch; `spelled` is the length of a state, `options` vLLM's own."""
     from vllm import SamplingParams
 
     sampling = SamplingParams(temperature=0, max_tokens=MAX_NEW_TOKENS + spelled, logprobs=5, skip_special_tokens=False)
-    found = served.chat([theirs(CONVERSATIONS[name]) for name in names], sampling, use_tqdm=False)
+    found = served.chat([theirs(CONVERSATIONS[name]) for name in names], sampling, use_tqdm=False, **options)
     return [(one.prompt_token_ids, one.outputs[0]) for one in found]
 
 

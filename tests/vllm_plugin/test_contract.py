@@ -166,6 +166,27 @@ def test_an_unknown_mode_is_refused() -> None:
         StateLogits.validate_params(SamplingParams(extra_args={"vita_state": "never"}))
 
 
+def test_stacked_experts_are_told_apart() -> None:
+    """As transformers' own model of them is saved for the hub, which is what vLLM reads."""
+    from vita.vllm_plugin.model import experts_apart
+
+    gate_up, down = torch.arange(2 * 6 * 4.0).view(2, 6, 4), torch.arange(2 * 4 * 3.0).view(2, 4, 3)
+    given = {
+        "mlp.gate.weight": down,
+        "mlp.experts.gate_up_proj": gate_up,
+        "mlp.experts.down_proj": down,
+        "norm.weight": down,
+    }
+    found = dict(pair for name, value in given.items() for pair in experts_apart(f"model.layers.0.{name}", value))
+    mixture = "model.layers.0.block_sparse_moe."
+    assert set(found) == {"model.layers.0.norm.weight", f"{mixture}gate.weight"} | {
+        f"{mixture}experts.{expert}.w{number}.weight" for expert in (0, 1) for number in (1, 2, 3)
+    }
+    assert torch.equal(found[f"{mixture}experts.1.w1.weight"], gate_up[1, :3])
+    assert torch.equal(found[f"{mixture}experts.1.w3.weight"], gate_up[1, 3:])
+    assert torch.equal(found[f"{mixture}experts.0.w2.weight"], down[0])
+
+
 @pytest.mark.parametrize("damage", ["missing", "misshapen", "unknown"])
 def test_weights_of_towers_are_taken_strictly(damage: str) -> None:
     from vita.checkpoints.loading import load_model

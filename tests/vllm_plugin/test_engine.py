@@ -33,7 +33,7 @@ def served() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
         environment.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-        yield load_vllm("pocket", url, dtype="float32", options=OPTIONS).engine
+        yield load_vllm("pocket", url or (), dtype="float32", options=OPTIONS).engine
 
 
 def told(result: Any) -> tuple[Any, ...]:

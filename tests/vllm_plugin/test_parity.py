@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.vllm_plugin.conversations import CONVERSATIONS
-from tests.vllm_plugin.parity import LOG_PROBABILITY, Expected, answers, check, expected_of
+from tests.vllm_plugin.parity import LOG_PROBABILITY, Expected, answers, check, expected_of, vllm_of
 from vita.checkpoints import load
 from vita.checkpoints.loading import POCKET_DIR
 from vita.engine.local import LocalEngine
@@ -25,17 +25,8 @@ def local() -> LocalEngine:
 @pytest.fixture(scope="module")
 def served() -> Iterator[Any]:
     """vLLM in this process."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in {
-            "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"
-        }.items():  # fmt: skip
-            environment.setenv(name, value)
-        from vllm import LLM
-
-        yield LLM(
-            str(POCKET_DIR), dtype="float32", max_model_len=2048, max_num_batched_tokens=2048, max_num_seqs=16,
-            enforce_eager=True, limit_mm_per_prompt={"image": 4, "video": 1, "audio": 4},
-        )  # fmt: skip
+    with vllm_of(POCKET_DIR) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import torch
 
 from tests.conftest import make_tokenizer
 from tests.vllm_plugin.conversations import CONVERSATIONS
-from tests.vllm_plugin.parity import LOG_PROBABILITY, Expected, answers, check, expected_of
+from tests.vllm_plugin.parity import LOG_PROBABILITY, Expected, answers, check, expected_of, vllm_of
 from vita.chat.state import StateReader
 from vita.engine.local import LocalEngine
 from vita.models.configuration_vita import VitaConfig
@@ -73,17 +73,8 @@ def local(folder: Path) -> LocalEngine:
 @pytest.fixture(scope="module")
 def served(folder: Path) -> Iterator[Any]:
     """vLLM in a process of its own."""
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in {
-            "VLLM_ENABLE_V1_MULTIPROCESSING": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"
-        }.items():  # fmt: skip
-            environment.setenv(name, value)
-        from vllm import LLM
-
-        yield LLM(
-            str(folder), dtype="float32", max_model_len=2048, max_num_batched_tokens=2048, max_num_seqs=16,
-            enforce_eager=True, limit_mm_per_prompt={"image": 4, "video": 1, "audio": 4},
-        )  # fmt: skip
+    with vllm_of(folder, own_process=True) as made:
+        yield made
 
 
 def test_every_conversation(served: Any, local: LocalEngine) -> None:

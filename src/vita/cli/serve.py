@@ -6,14 +6,20 @@ import argparse
 import importlib.util
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vita.cli.model_options import add_model_options, add_placement_options, loading_options
-from vita.errors import ConfigError, DependencyError
+from vita.errors import ConfigError, DependencyError, VitaError
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import MutableMapping
+    from multiprocessing.connection import Connection
+
     from vita.api import Assistant
+    from vita.server.settings import ServerSettings
 
 SUMMARY = "serve a model to every client of OpenAI's interfaces"
 USAGE = "[options]"
@@ -27,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_placement_options(model)
     model.add_argument("--engine", choices=("local", "vllm"), default="local",
                        help="what runs it: PyTorch in this process, or vLLM (default: local)")  # fmt: skip
-    model.add_argument("--vllm-url", metavar="URL", help="a vLLM server with this model; without it one is started")
+    model.add_argument("--vllm-url", metavar="URL", action="append", default=[],
+                       help="a vLLM server with this model; without it one is started; given twice, the two roles of "
+                       "a live conversation are on two servers")  # fmt: skip
     model.add_argument("--vllm-option", metavar="--NAME=VALUE", action="append", default=[],
                        help="an option for the vLLM server that is started; repeatable")  # fmt: skip
     where = parser.add_argument_group("where")
@@ -46,8 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=int,
         default=4,
-        help="replies, and realtime sessions, at a time (default: 4)",
+        help="replies, and realtime sessions, at a time, of each worker (default: 4)",
     )
+    who.add_argument("--workers", metavar="N", type=int, default=1,
+                     help="processes behind this address, each with a model of its own, or all on one vLLM server "
+                     "(default: 1)")  # fmt: skip
     who.add_argument("--record", metavar="DIR", type=Path,
                      help="record live conversations there for debugging, sound and events, up to 1 GiB")  # fmt: skip
 
@@ -57,35 +68,100 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
     if missing:
         raise DependencyError(f"serving needs {', '.join(missing)}", fix="pip install 'vita-omni[serve]'")
-    from vita.server.memory import bound_heaps
+    from vita.memory import bound_heaps
     from vita.server.serving import Endpoint, listen, serve
+
+    bound_heaps(2)
+    if arguments.workers < 1:
+        raise ConfigError("--workers is not usable", got=arguments.workers, expected="1 or more")
+    arguments.api_key = [*arguments.api_key, *filter(None, [os.environ.get("VITA_API_KEY")])]
+    settings = _settings(arguments)
+    _check_engine(arguments)
+    folder = Path.home() / ".cache" / "vita" / "tls"
+    endpoint = Endpoint(host=arguments.host, port=arguments.port, tls=arguments.tls, certificate_folder=folder)
+    endpoint.certificate()
+    listening = listen(endpoint)
+    if not settings.api_keys and not endpoint.is_local:
+        print("vita: warning: other machines can use this server without a key; give --api-key", file=sys.stderr)
+    if arguments.record:
+        print(f"vita: warning: live conversations are recorded in {arguments.record}", file=sys.stderr)
+
+    def say_where(url: str) -> None:
+        print(_banner(settings.model_name, endpoint.tls).format(url=url), flush=True)
+
+    if arguments.workers > 1:
+        from vita.server.workers import serve_by_workers
+
+        if arguments.engine == "vllm" and not arguments.vllm_url:
+            from vita.api import start_vllm
+
+            arguments.vllm_url = [start_vllm(arguments.model, dtype=arguments.dtype, options=arguments.vllm_option)]
+        work = partial(_work, arguments)
+        serve_by_workers(work, arguments.workers, endpoint, listening, when_ready=say_where)
+        return 0
+    from vita.server.app import create_app
+
+    serve(create_app(_load(arguments).engine, settings), endpoint, listening, when_ready=say_where)
+    return 0
+
+
+def _work(
+    arguments: argparse.Namespace,
+    number: int,
+    listening: socket.socket,
+    telling: Connection,
+    said: MutableMapping[str, tuple[float, str]],
+) -> None:
+    """A worker of several, in its own process; see vita.server.workers."""
+    from vita.memory import bound_heaps
+    from vita.server.app import create_app
+    from vita.server.serving import Endpoint, serve
+    from vita.server.transcripts import Transcripts
+
+    bound_heaps(2)
+    try:
+        app = create_app(_load(arguments).engine, _settings(arguments, number), transcripts=Transcripts(kept=said))
+        if arguments.engine == "local":
+            _share_processors(arguments.workers)
+        serve(app, Endpoint(), listening, when_ready=telling.send)
+    except VitaError as error:
+        print(f"vita: error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _share_processors(workers: int) -> None:
+    """PyTorch's threads of each worker, so that all together have as many as one alone would."""
+    import torch
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+
+
+def _settings(arguments: argparse.Namespace, worker: int | None = None) -> ServerSettings:
     from vita.server.settings import ServerSettings
 
-    bound_heaps()
-    keys = [*arguments.api_key, *filter(None, [os.environ.get("VITA_API_KEY")])]
-    settings = ServerSettings(
+    return ServerSettings(
         model_name=arguments.model if "/" not in arguments.model else Path(arguments.model).name,
-        api_keys=tuple(keys),
+        api_keys=tuple(arguments.api_key),
+        worker=worker,
         host_names=(arguments.host,),
         max_sessions=arguments.max_sessions,
         max_sessions_per_client=arguments.max_sessions,
         record_to=arguments.record,
     )
-    folder = Path.home() / ".cache" / "vita" / "tls"
-    endpoint = Endpoint(host=arguments.host, port=arguments.port, tls=arguments.tls, certificate_folder=folder)
-    endpoint.certificate()
-    listening = listen(endpoint)
 
-    from vita.server.app import create_app
 
-    assistant = _load(arguments)
-    app = create_app(assistant.engine, settings)
-    if not keys and not endpoint.is_local:
-        print("vita: warning: other machines can use this server without a key; give --api-key", file=sys.stderr)
-    if arguments.record:
-        print(f"vita: warning: live conversations are recorded in {arguments.record}", file=sys.stderr)
-    serve(app, endpoint, listening, banner=_banner(settings.model_name, endpoint.tls))
-    return 0
+def _check_engine(arguments: argparse.Namespace) -> None:
+    """Raises ConfigError for options that belong to the other engine."""
+    if arguments.engine == "local":
+        if arguments.vllm_url or arguments.vllm_option:
+            raise ConfigError("--vllm-url and --vllm-option belong to --engine vllm", fix="add --engine vllm")
+        return
+    if arguments.device_map or arguments.quantize or arguments.offload_dir:
+        raise ConfigError(
+            "--device-map, --quantize and --offload-dir belong to --engine local", fix="use vLLM's own: --vllm-option"
+        )
+    if arguments.vllm_url and arguments.vllm_option:
+        raise ConfigError("--vllm-option is for a server that is started here", fix="leave out --vllm-url")
 
 
 def _load(arguments: argparse.Namespace) -> Assistant:
@@ -93,15 +169,7 @@ def _load(arguments: argparse.Namespace) -> Assistant:
     from vita.api import load, load_vllm
 
     if arguments.engine == "local":
-        if arguments.vllm_url or arguments.vllm_option:
-            raise ConfigError("--vllm-url and --vllm-option belong to --engine vllm", fix="add --engine vllm")
         return load(arguments.model, **loading_options(arguments))
-    if arguments.device_map or arguments.quantize or arguments.offload_dir:
-        raise ConfigError(
-            "--device-map, --quantize and --offload-dir belong to --engine local", fix="use vLLM's own: --vllm-option"
-        )
-    if arguments.vllm_url and arguments.vllm_option:
-        raise ConfigError("--vllm-option is for a server that is started here", fix="leave out --vllm-url")
     return load_vllm(
         arguments.model,
         arguments.vllm_url,

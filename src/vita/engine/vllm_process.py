@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -32,7 +34,7 @@ class VllmProcess:
         self.url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(folder), "--host", "127.0.0.1"]
         command += ["--port", str(port), "--dtype", dtype, "--enable-mm-embeds", *options]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True)
 
     def wait_until_ready(self) -> None:
         """Returns when it answers. Raises DependencyError if it ends before, or takes too long."""
@@ -50,13 +52,13 @@ class VllmProcess:
         )
 
     def close(self) -> None:
-        """End it."""
+        """End it and what it has started."""
         self._process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDS_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
 
 def _free_port() -> int:

@@ -24,6 +24,8 @@ logs.py           log lines as JSON
 certificate.py    a self-signed certificate
 memory.py         what is freed goes back to the system
 serving.py        Uvicorn: socket, TLS, draining
+workers.py        several processes behind one address
+balancer.py       which of them gets a connection
 
 Imported by `vita.cli.serve` when it runs; `create_app` is for embedding and for tests.
 """

@@ -29,6 +29,7 @@ from vita.server.settings import ServerSettings
 from vita.server.speaking import Speaker
 from vita.server.speech import Speech
 from vita.server.transcription import Transcription
+from vita.server.transcripts import Transcripts
 
 
 class ModelCard(BaseModel):
@@ -59,6 +60,7 @@ def create_app(
     settings: ServerSettings | None = None,
     *,
     make_activity: Callable[[], VoiceActivity] = SileroVoiceActivity,
+    transcripts: Transcripts | None = None,
 ) -> FastAPI:
     """The server's ASGI application around `engine`.
 
@@ -66,6 +68,7 @@ def create_app(
         engine: holds the model.
         settings: limits and secrets.
         make_activity: makes what hears, for a realtime session, whether somebody speaks.
+        transcripts: what spoken replies said, where several applications have it in common.
     """
     settings = settings or ServerSettings()
     metrics = Metrics()
@@ -81,7 +84,7 @@ def create_app(
 
     app = FastAPI(title="vita", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     add_error_handlers(app)
-    app.include_router(Chat(engine, settings, desk, speaker).router())
+    app.include_router(Chat(engine, settings, desk, speaker, transcripts or Transcripts()).router())
     app.include_router(Speech(settings, speaker).router())
     app.include_router(Transcription(engine, settings).router())
     live = LiveParts(

@@ -40,11 +40,14 @@ class Chat:
         settings: limits and the model's name.
         desk: lets replies be written.
         speaker: speaks them.
+        transcripts: what spoken replies said.
     """
 
-    def __init__(self, engine: Engine, settings: ServerSettings, desk: Desk, speaker: Speaker) -> None:
+    def __init__(
+        self, engine: Engine, settings: ServerSettings, desk: Desk, speaker: Speaker, transcripts: Transcripts
+    ) -> None:
         self._engine, self._settings, self._desk, self._speaker = engine, settings, desk, speaker
-        self._transcripts = Transcripts()
+        self._transcripts = transcripts
 
     def router(self) -> APIRouter:
         """The route."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from vita.engine.protocol import Result
@@ -50,3 +52,27 @@ class Metrics:
     def text(self) -> bytes:
         """In Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def summed(texts: Iterable[str]) -> str:
+    """Numbers of several processes, each in Prometheus' text format -> their sums; of times of creation the first."""
+    comments: dict[str, list[str]] = {}
+    families: dict[str, dict[str, float]] = {}
+    for text in texts:
+        family = ""
+        for line in filter(None, text.splitlines()):
+            if line.startswith("#"):
+                family = line.split()[2]
+                kept = comments.setdefault(family, [])
+                kept += [] if line in kept else [line]
+                continue
+            name, _, value = line.rpartition(" ")
+            found = families.setdefault(family, {})
+            put = min if family.endswith("_created") else (lambda old, new: old + new)
+            found[name] = put(found[name], float(value)) if name in found else float(value)
+    rows = [
+        row
+        for family, kept in comments.items()
+        for row in (*kept, *(f"{name} {value}" for name, value in families.get(family, {}).items()))
+    ]
+    return "\n".join([*rows, ""])

@@ -89,14 +89,14 @@ def listen(endpoint: Endpoint) -> socket.socket:
     return listening
 
 
-def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, banner: str) -> None:
+def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, when_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; replies that have begun may end first.
 
     Args:
         app: the application.
         endpoint: how.
         listening: the bound socket.
-        banner: printed with the address in place of "{url}".
+        when_ready: is told the address as soon as clients may connect.
     """
     certificate, key = endpoint.certificate() or (None, None)
     config = uvicorn.Config(
@@ -119,7 +119,7 @@ def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, banner:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # Uvicorn takes them while it runs and raises them again when it has ended
     listening.listen(_BACKLOG)  # who comes right after the banner waits for Uvicorn instead of being turned away
-    print(banner.format(url=address_of(endpoint, listening)), flush=True)
+    when_ready(address_of(endpoint, listening))
     DrainingServer(config, app.state.drain, endpoint.drain_s).run(sockets=[listening])
 
 

@@ -33,6 +33,7 @@ class ServerSettings:
 
     model_name: what clients call the model.
     api_keys: any of them lets a client in; none: everybody is let in.
+    worker: its number among several workers behind one address; the ids of its sessions begin with it.
     host_names: names that a `Host` header may hold while there is no key, besides addresses and localhost.
     max_sessions: replies that are written at once; and realtime sessions that are open at once.
     max_sessions_per_client: realtime sessions of one address.
@@ -62,6 +63,7 @@ class ServerSettings:
 
     model_name: str = "pocket"
     api_keys: tuple[str, ...] = field(default=(), repr=False)
+    worker: int | None = None
     host_names: tuple[str, ...] = ()
     max_sessions: int = 4
     max_sessions_per_client: int = 4
@@ -91,7 +93,7 @@ class ServerSettings:
     fetch: FetchPolicy = field(default_factory=_server_fetch)
 
     def __post_init__(self) -> None:
-        for name in (item.name for item in fields(self) if item.name != "max_waiting"):
+        for name in (item.name for item in fields(self) if item.name not in ("max_waiting", "worker")):
             value = getattr(self, name)
             if isinstance(value, (int, float)) and not value > 0:
                 raise ConfigError(f"{name} of the server is not usable", got=value, expected="above 0")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 
 LIFETIME_S = 3600
 _MOST = 4096
@@ -16,11 +15,14 @@ class Transcripts:
 
     Args:
         now: seconds since the epoch.
+        kept: where; several processes may have it in common.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, now: Callable[[], float] = time.time, kept: MutableMapping[str, tuple[float, str]] | None = None
+    ) -> None:
         self._now = now
-        self._kept: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._kept: MutableMapping[str, tuple[float, str]] = {} if kept is None else kept
 
     def new_id(self) -> tuple[str, int]:
         """An id for the sound of a reply, and when it expires."""
@@ -30,7 +32,7 @@ class Transcripts:
         """Keep what was said."""
         self._kept[audio_id] = (self._now() + LIFETIME_S, text)
         while len(self._kept) > _MOST:
-            self._kept.popitem(last=False)
+            self._kept.pop(next(iter(self._kept.keys())), None)
 
     def find(self, audio_id: str) -> str | None:
         """What was said; None for an id that is unknown or has expired."""

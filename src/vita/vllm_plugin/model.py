@@ -48,6 +48,7 @@ class VitaForConditionalGeneration(nn.Module, SupportsMultiModal, SupportsPP, Su
         super().__init__()
         config: VitaConfig = vllm_config.model_config.hf_config
         self.config = config
+        self._has_mixtral = config.text_config.model_type == "mixtral"
         self.configure_mm_token_handling(config.text_config.vocab_size, [config.image_token_id, config.audio_token_id])
         with self._mark_tower_model(vllm_config, {"image", "video"}):
             self.vision_tower = VisionTower(config.vision_config, config.patch_size).eval()
@@ -154,10 +155,26 @@ class VitaForConditionalGeneration(nn.Module, SupportsMultiModal, SupportsPP, Su
         for name, value in weights:
             part = name.split(".", 1)[0]
             if part not in (*TOWERS, *CONNECTORS):
-                yield name, value
+                yield from experts_apart(name, value) if self._has_mixtral else [(name, value)]
             elif name in ours and ours[name].shape == value.shape:
                 ours[name].copy_(value)
                 loaded.add(name)
             elif not isinstance(getattr(self, part), StageMissingLayer):
                 expected = list(ours[name].shape) if name in ours else "no such tensor"
                 raise CheckpointError(f"{name} does not fit the model", got=list(value.shape), expected=expected)
+
+
+def experts_apart(name: str, value: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """A tensor of Mixtral as `vita convert` writes it, experts stacked -> as vLLM's loader knows it, one by one."""
+    layer, of_mixture, part = name.partition(".mlp.")
+    mixture = f"{layer}.block_sparse_moe."
+    if part == "experts.gate_up_proj":
+        for expert, rows in enumerate(value):
+            gate, up = rows.chunk(2)
+            yield f"{mixture}experts.{expert}.w1.weight", gate
+            yield f"{mixture}experts.{expert}.w3.weight", up
+    elif part == "experts.down_proj":
+        for expert, rows in enumerate(value):
+            yield f"{mixture}experts.{expert}.w2.weight", rows
+    else:
+        yield (mixture + part if of_mixture else name), value

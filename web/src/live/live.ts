@@ -245,7 +245,8 @@ export class Live extends Store<LiveState> {
   private played({ id, playedMs, what }: PlayerReport): void {
     const known = this.state.scene.lines.some((line) => line.id === id);
     if (!known) return;
-    if (what === "begun") return this.setScene(beginSound(this.state.scene, id, this.tape.sentMs + this.player!.delayMs));
+    const delayMs = this.player?.delayMs ?? 0;
+    if (what === "begun") return this.setScene(beginSound(this.state.scene, id, this.tape.sentMs + delayMs));
     const isCleared = what === "cleared";
     this.connection?.send(isCleared ? protocol.truncate(id, playedMs) : protocol.played(id, playedMs));
     const scene = changeLine(this.state.scene, id, () => ({ playedMs, ...(isCleared ? { heardMs: playedMs } : {}) }));

@@ -62,7 +62,7 @@ class Player extends AudioWorkletProcessor {
     let at = 0;
     while (at < out.length && this.pieces.length) {
       const piece = this.pieces[0]!;
-      if (this.turnTo(piece.id)) this.report("begun");
+      if (this.turnTo(piece.id) && piece.samples.length) this.report("begun");
       const length = Math.min(out.length - at, piece.samples.length - this.offset);
       out.set(piece.samples.subarray(this.offset, this.offset + length), at);
       at += length;

@@ -79,7 +79,8 @@ class Conversation:
         self, parts: LiveParts, configuration: Configuration, emit: Emit, parked: Parked | None = None
     ) -> None:
         self._parts, self._emit, self._parked = parts, emit, parked
-        self.id = parked.id if parked else new_id("sess")
+        worker = parts.settings.worker
+        self.id = parked.id if parked else new_id("sess" if worker is None else f"sess_{worker}w")
         self.configuration = parked.configuration if parked else configuration
         self.items = parked.items if parked else Items()
         configuration = self.configuration
