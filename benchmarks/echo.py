@@ -138,7 +138,7 @@ def converse(engine: Any, delay_ms: float, level_db: float, seconds: float, seed
                 quiet_s = quiet_s + PIECE / RATE_HZ if session.is_idle else 0.0
                 if quiet_s > 1.0 and not len(saying):
                     saying = next_speech("story", now_s)
-                    interrupt_s = now_s + rng.uniform(7, 11) if rng.random() < 0.4 else None
+                    interrupt_s = now_s + rng.uniform(7, 11) if rng.random() < 0.7 else None
                 elif interrupt_s is not None and now_s > interrupt_s and not session.is_idle and not len(saying):
                     saying, interrupt_s = next_speech("question", now_s), None
                 piece, saying = saying[:PIECE], saying[PIECE:]

@@ -25,6 +25,7 @@ from live_scene import (
     QUESTIONS,
     SIDE_TALK,
     STORIES,
+    CountedActivity,
     CpuTimeClock,
     Processor,
     Scene,
@@ -64,7 +65,9 @@ def main() -> None:
         sessions(engine, options.num)
 
 
-def converse(engine: Any, scenes: Sequence[Scene], *, stop: Any = None) -> list[tuple[Events, np.ndarray]]:
+def converse(
+    engine: Any, scenes: Sequence[Scene], *, stop: Any = None, sampling: Any = None
+) -> list[tuple[Events, np.ndarray]]:
     """The events and the sound of conversations that go on at the same time, one on each scene."""
     from vita.clock import run_virtual
     from vita.duplex.files import Recording, Timeline, play_in
@@ -72,17 +75,18 @@ def converse(engine: Any, scenes: Sequence[Scene], *, stop: Any = None) -> list[
     from vita.duplex.session import Session
     from vita.duplex.turns import Semantic
     from vita.duplex.voice_activity import SileroVoiceActivity
+    from vita.engine.protocol import GREEDY
     from vita.speech.voices import get_voice
 
-    settings = LiveOptions(stop=stop or Semantic())
+    settings = LiveOptions(stop=stop or Semantic(), sampling=sampling or GREEDY)
     found: list[tuple[Events, np.ndarray]] = []
 
     async def one(scene: Scene, processor: Processor) -> None:
         events: Events = []
         timeline, clock = Timeline(settings.sample_rate_hz), CpuTimeClock(processor)
         session = Session(
-            engine, get_voice(), SileroVoiceActivity(), clock=clock, sink=timeline, on_event=events.append,
-            options=settings,
+            engine, get_voice(), CountedActivity(SileroVoiceActivity(), clock), clock=clock, sink=timeline,
+            on_event=events.append, options=settings,
         )  # fmt: skip
         async with session:
             seconds = await play_in(session, clock, Recording(samples=scene.samples()))
@@ -96,12 +100,14 @@ def converse(engine: Any, scenes: Sequence[Scene], *, stop: Any = None) -> list[
     return found
 
 
-def latencies(scene: Scene, events: Events) -> tuple[np.ndarray, np.ndarray]:
+def latencies(
+    scene: Scene, events: Events, kinds: Sequence[str] = ("question", "over it")
+) -> tuple[np.ndarray, np.ndarray]:
     """Of the questions that were answered: ms to the first sound, from their last one and from the end of the wait."""
     total, beyond = [], []
     for spoken in scene.spoken:
         turn = turn_of(spoken, events)
-        if spoken.kind != "side talk" and "first_audio" in turn:
+        if spoken.kind in kinds and "first_audio" in turn:
             total.append(1000 * (turn["first_audio"]["t"] - spoken.end_s))
             beyond.append(1000 * (turn["first_audio"]["t"] - turn["speech_end"]["t"]))
     return np.array(total), np.array(beyond)
@@ -134,25 +140,26 @@ def latency(engine: Any, num_turns: int) -> None:
 
 
 def growth(engine: Any) -> None:
-    """Long questions, with streaming and without."""
+    """Long questions, with streaming and without. Every turn is answered, by four tokens: what counts is the time."""
     import vita.engine.listening as listening
+    from vita.duplex.turns import FixedSilence
+    from vita.engine.protocol import Sampling
     from vita.models.audio_stream import WholeAudio, open_audio_stream
 
+    sampling = Sampling(state="answer", max_new_tokens=4)
     for name, opener in (("streamed", open_audio_stream), ("read when it ends", WholeAudio)):
         listening.open_audio_stream = opener
         medians = []
         for repeats in (0, 3):
             scene = Scene(random.Random(2))
-            for question in (QUESTIONS[0], QUESTIONS[3], QUESTIONS[0]):
-                scene.add("question", LONG * repeats + question[0], "en", pause_s=3.0)
-            ((events, _),) = converse(engine, [scene])
-            total, beyond = latencies(scene, events)
+            for number in range(6):
+                scene.add("question", LONG * repeats + QUESTIONS[3 * (number % 2)][0], "en", pause_s=3.0)
+            ((events, _),) = converse(engine, [scene], stop=FixedSilence(), sampling=sampling)
+            _, beyond = latencies(scene, events)
             length_s = np.median([spoken.end_s - spoken.start_s for spoken in scene.spoken])
-            medians.append((np.median(total), np.median(beyond)))
-            print(f"{name}, {length_s:.1f} s: {medians[-1][0]:.0f} ms in all, {medians[-1][1]:.0f} ms beyond the wait, "
-                  f"of {len(total)}")  # fmt: skip
-        ratios = [longer / shorter for shorter, longer in zip(*medians, strict=True)]
-        print(f"{name}: ratio {ratios[0]:.2f} in all, {ratios[1]:.2f} beyond the wait")
+            medians.append(np.median(beyond))
+            print(quantiles(f"{name}, {length_s:.1f} s, beyond the wait", beyond))
+        print(f"{name}: ratio {medians[1] / medians[0]:.2f}")
     listening.open_audio_stream = open_audio_stream
 
 
@@ -183,6 +190,9 @@ def over(engine: Any, num_turns: int) -> None:
     print(quantiles("lowered after the first sound over it", low))
     print(quantiles("silent after the first sound of a question over it", silent))
     print(quantiles("silent after that was decided", after_decision))
+    total, beyond = latencies(scene, events, ("over it",))
+    print(quantiles("from the last sound of a question over it to the new answer", total))
+    print(quantiles("the same, beyond the silence that is waited for", beyond))
     print(f"side talk that cut the answer: {cut} of {sum(spoken.kind == 'side talk' for spoken in scene.spoken)}")
 
 
@@ -219,7 +229,7 @@ def early(engine: Any, num_turns: int) -> None:
         listening.cancel()
         tracks.append((kind, track))
     print(f"{'threshold':>9}{'questions, p50':>16}{'p95':>10}{'found':>7}{'side talk paused':>18}{'sounds paused':>15}")
-    for threshold in (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99):
+    for threshold in (0.55, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98):
         firsts = {kind: [next((ms for ms, p in track if p >= threshold), None) for k, track in tracks if k == kind]
                   for kind in ("question", "side talk", "sound")}  # fmt: skip
         found = [ms for ms in firsts["question"] if ms is not None]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vita.clock import VirtualClock
+from vita.duplex.voice_activity import VoiceActivity
 from vita.synth.voices import reserved_voice, say
 
 T = TypeVar("T")
@@ -48,6 +49,10 @@ class CpuTimeClock(VirtualClock):
         super().__init__()
         self._processor = processor or Processor()
 
+    def charge(self, cost_s: float) -> None:
+        """The processor is busy for so long with something that nobody waits for."""
+        self._processor.take(self.now_s(), cost_s)
+
     async def run(self, kind: str, work: Callable[[], T]) -> T:
         """See Clock."""
         if kind == "speak":
@@ -58,6 +63,20 @@ class CpuTimeClock(VirtualClock):
         result = work()
         await self.sleep_until(self._processor.take(self.now_s(), time.thread_time() - started_s))
         return result
+
+
+class CountedActivity:
+    """Voice activity whose work is charged as well."""
+
+    def __init__(self, activity: VoiceActivity, clock: CpuTimeClock) -> None:
+        self._activity, self._clock = activity, clock
+
+    def probability(self, window: np.ndarray) -> float:
+        """See VoiceActivity."""
+        started_s = time.thread_time()
+        probability = self._activity.probability(window)
+        self._clock.charge(time.thread_time() - started_s)
+        return probability
 
 
 @dataclass(frozen=True)
@@ -76,6 +95,7 @@ class Scene:
     rng: random.Random
     parts: list[np.ndarray] = field(default_factory=lambda: [np.zeros(RATE_HZ, np.float32)])
     spoken: list[Spoken] = field(default_factory=list)
+    noises: list[tuple[int, np.ndarray]] = field(default_factory=list)
     num_samples: int = RATE_HZ
 
     def add(self, kind: str, text: str, lang: str, pause_s: float) -> None:
@@ -90,9 +110,19 @@ class Scene:
         self.parts += [sound, np.zeros(int(pause_s * RATE_HZ), np.float32)]
         self.num_samples += len(self.parts[-2]) + len(self.parts[-1])
 
+    def add_noise(self, noise: np.ndarray, snr_db: float) -> None:
+        """Noise from half a second before the last utterance to a second after it, so far below it."""
+        at, end = round(self.spoken[-1].start_s * RATE_HZ), round(self.spoken[-1].end_s * RATE_HZ)
+        voice = np.concatenate(self.parts)[at:end]
+        noise = np.resize(noise, len(voice) + RATE_HZ * 3 // 2)
+        gain = np.sqrt(np.mean(voice**2) / np.mean(noise**2) / 10 ** (snr_db / 10))
+        self.noises.append((at - RATE_HZ // 2, (gain * noise).astype(np.float32)))
+
     def samples(self) -> np.ndarray:
         """All of it, with the noise of a room: float32 [num_samples]."""
         whole = np.concatenate(self.parts)
+        for at, noise in self.noises:
+            whole[at : at + len(noise)] += noise[: len(whole) - at]
         return whole + np.random.default_rng(0).normal(0, 0.0005, len(whole)).astype(np.float32)
 
 

@@ -33,7 +33,7 @@ from vita.data.loading import build_sample, load_media
 from vita.data.packing import greedy_groups, packs
 from vita.data.records import MediaFolders, Record
 from vita.models.modeling_vita import VitaForConditionalGeneration
-from vita.models.packed_attention import ARGUMENT, sample_lengths, use_packed_attention
+from vita.models.packed_attention import ARGUMENT, SampleLengths, use_packed_attention
 from vita.models.processing_vita import VitaProcessor
 
 WINDOW = 512
@@ -133,7 +133,7 @@ def step(model: VitaForConditionalGeneration, batch: dict[str, Tensor], *, by_sa
     given: dict[str, Any] = dict(batch)
     if by_sample:
         use_packed_attention(model.language_model)
-        given[ARGUMENT] = sample_lengths(batch["position_ids"])
+        given[ARGUMENT] = SampleLengths(batch["position_ids"])
     else:
         model.language_model.set_attn_implementation("sdpa")
     start = time.process_time()

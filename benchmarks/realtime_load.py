@@ -1,10 +1,11 @@
 """Many live conversations at once: `vita serve` under load, as its clients see it.
 
-    python benchmarks/realtime_load.py [--sessions 4] [--minutes 1] [--idle 200]
+    python benchmarks/realtime_load.py [--sessions 4] [--minutes 1] [--idle 200] [--patience 30]
 
 Every session asks spoken questions without a pause, at the pace of speech, and hears the answers out. Measured are
 the times from the last voice of a question, when it was sent, to the first sound of its answer, on the machine's clock;
-then what becomes of one session more, of connections that send nothing, and of a client that does not read.
+then what becomes of one session more, of connections that send nothing, and of a client that does not read. Memory is
+that of the server: pages of its own, apart from those of files (libraries, weights) that it has touched.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 QUESTIONS = ("colour_en.wav", "animal_zh.wav", "capital_en.wav")
 RATE_HZ = 16_000
 FRAME_S = 0.04
-PATIENCE_S = 30.0
 
 
 @dataclass
 class Tally:
     """What all sessions have seen."""
 
+    patience_s: float
     num_asked: int = 0
     num_answered: int = 0
     num_unanswered: int = 0
@@ -51,6 +52,9 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--idle", type=int, default=200)
+    parser.add_argument(
+        "--patience", type=float, default=30.0, help="seconds from a question on in which it is answered"
+    )
     options = parser.parse_args()
     command = [sys.executable, "-m", "vita.cli.main", "serve", "--port", "0", "--max-sessions", str(options.sessions)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -67,24 +71,31 @@ def main() -> None:
 
 async def measure(pid: int, host: str, port: int, options: argparse.Namespace) -> None:
     url = f"ws://{host}:{port}/v1/realtime"
-    print(
-        f"{options.sessions} sessions, {options.minutes:g} min, {os.cpu_count()} cores; server {memory_mb(pid):.0f} MB"
-    )
-    tally, sounds = Tally(), [load(name) for name in QUESTIONS]
+    cores = sorted(os.sched_getaffinity(0))
+    print(f"{options.sessions} sessions, {options.minutes:g} min, cores {cores} of {os.cpu_count()}", flush=True)
+    sounds = [load(name) for name in QUESTIONS]
+    print("server at the start:", memory(pid))
+    for number in range(len(sounds)):
+        await talk(url, sounds, number, time.monotonic() + 1, Tally(options.patience))
+    await asyncio.sleep(2)  # their places are free
+    print("server when one client has talked:", memory(pid), flush=True)
+    tally = Tally(options.patience)
     until_s = time.monotonic() + 60 * options.minutes
     used_s = cpu_s(pid)
+    watch = asyncio.create_task(watch_memory(pid))
     talks = [asyncio.create_task(talk(url, sounds, n, until_s, tally)) for n in range(options.sessions)]
     await asyncio.sleep(5)
     print("one more:", await refused(url))
-    print(f"{options.idle} that send nothing:", await idle(url, options.idle), f"server {memory_mb(pid):.0f} MB")
+    print(f"{options.idle} that send nothing:", await idle(url, options.idle), memory(pid), flush=True)
     await asyncio.gather(*talks)
     used_s = cpu_s(pid) - used_s
+    watch.cancel()
     print(f"asked {tally.num_asked}, answered {tally.num_answered}, not answered {tally.num_unanswered}", end=", ")
     print(f"connections lost {tally.num_lost}")
-    for share in (50, 95) if tally.first_audio_s else ():
+    for share in (50, 95, 100) if tally.first_audio_s else ():
         print(f"first audio p{share}: {1000 * np.percentile(tally.first_audio_s, share):.0f} ms")
-    print(f"server: {used_s / 60 / options.minutes:.2f} cores, {memory_mb(pid):.0f} MB")
-    print("a client that does not read:", await slow_reader(host, port), f"server {memory_mb(pid):.0f} MB")
+    print(f"server: {used_s / 60 / options.minutes:.2f} cores, {memory(pid)} when all have left")
+    print("a client that does not read:", await slow_reader(host, port), memory(pid))
 
 
 def load(name: str) -> tuple[np.ndarray, int]:
@@ -108,12 +119,15 @@ async def _talk(url: str, sounds: list[tuple[np.ndarray, int]], number: int, unt
         reader = asyncio.create_task(read(client, events))
         audio_format = {"type": "audio/pcm", "rate": RATE_HZ}
         await send(client, "session.update", session={"type": "realtime", "audio": {"input": {"format": audio_format}}})
-        while time.monotonic() < until_s:
-            samples, end = sounds[number % len(sounds)]
-            number += 1
-            tally.num_asked += 1
-            await ask(client, events, samples, end, tally)
-        reader.cancel()
+        try:
+            while time.monotonic() < until_s:
+                samples, end = sounds[number % len(sounds)]
+                number += 1
+                tally.num_asked += 1
+                await ask(client, events, samples, end, tally)
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
 
 
 async def ask(
@@ -136,7 +150,7 @@ async def ask(
                 tally.num_answered += 1
                 tally.first_audio_s.append(first_s)
                 return
-        if time.monotonic() - started_s > PATIENCE_S:
+        if time.monotonic() - started_s > tally.patience_s:
             tally.num_unanswered += 1
             return
 
@@ -195,10 +209,18 @@ async def slow_reader(host: str, port: int) -> str:
     return "still open after 60 s;"
 
 
-def memory_mb(pid: int) -> float:
+async def watch_memory(pid: int) -> None:
+    """Print it once a minute."""
+    while True:
+        print(time.strftime("%H:%M:%S"), memory(pid), flush=True)
+        await asyncio.sleep(60)
+
+
+def memory(pid: int) -> str:
     """Resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+    found = dict(re.findall(r"(Rss\w+):\s+(\d+) kB", status))
+    return f"{int(found['RssAnon']) / 1024:.0f} MB + {int(found['RssFile']) / 1024:.0f} MB of files"
 
 
 def cpu_s(pid: int) -> float:

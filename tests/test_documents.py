@@ -21,6 +21,7 @@ from vita.tokens import State
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = [
     REPOSITORY / "README.md",
+    REPOSITORY / "README.zh.md",
     REPOSITORY / "CHANGELOG.md",
     REPOSITORY / "examples" / "README.md",
     *sorted((REPOSITORY / "docs").glob("*.md")),

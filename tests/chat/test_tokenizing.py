@@ -54,6 +54,16 @@ def test_spans_are_in_order_and_inside_the_text(text):
     assert all(0 <= start <= end <= len(text) for start, end in encoded.spans)
 
 
+def test_ids_and_places_are_those_of_the_outer_tokenizer():
+    """Whatever was asked of it before: truncation and padding do not stay."""
+    text = "what is it a red circle <|end|> 你好 " * 3
+    wanted = TOKENIZER(text, add_special_tokens=False, return_offsets_mapping=True)
+    TOKENIZER(["red", text], padding="max_length", truncation=True, max_length=4)
+    found = encode(TOKENIZER, text)
+    assert found.ids == wanted.input_ids
+    assert found.spans == [tuple(span) for span in wanted.offset_mapping]
+
+
 def test_a_tokenizer_without_a_beginning_adds_none():
     assert beginning(TOKENIZER) == []
     assert encode(TOKENIZER, "red", adds_bos=True).ids == [RED]

@@ -19,6 +19,8 @@ from vita.errors import ConfigError, DataError
 
 ASK, REPLY = {"from": "human", "value": "what"}, {"from": "gpt", "value": "red"}
 SEE, HEAR = {"from": "human", "value": "<image>\nwhat"}, {"from": "human", "value": "<audio>"}
+WATCH = {"from": "human", "value": "<video>\nwhat"}
+MOVING = Path(__file__).parents[2] / "examples" / "moving.mp4"
 
 
 def cut(source: Path, target: Path, share: float = 0.6) -> None:
@@ -44,6 +46,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     soundfile.write(folder / "zero.wav", samples[:0], 16000)
     cut(folder / "good.wav", folder / "cut.wav")
     cut(folder / "good.flac", folder / "cut.flac")
+    (folder / "good.mp4").write_bytes(MOVING.read_bytes())
+    cut(MOVING, folder / "cut.mp4")
+    (folder / "zero.mp4").touch()
+    (folder / "text.mp4").write_text("no clip")
     return folder
 
 
@@ -65,6 +71,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"conversations": [HEAR, REPLY], "audio": "cut.wav"}, "truncated"),
     ({"conversations": [HEAR, REPLY], "audio": "cut.flac"}, "unreadable"),
     ({"conversations": [SEE, REPLY], "image": "text.jpg"}, "unreadable"),
+    ({"conversations": [WATCH, REPLY]}, "placeholders"),
+    ({"conversations": [WATCH, REPLY], "video": "none.mp4"}, "missing"),
+    ({"conversations": [WATCH, REPLY], "video": "zero.mp4"}, "empty_file"),
+    ({"conversations": [WATCH, REPLY], "video": "cut.mp4"}, "truncated"),
+    ({"conversations": [WATCH, REPLY], "video": "text.mp4"}, "unreadable"),
+    ({"conversations": [HEAR, REPLY], "audio": "none.wav"}, "missing"),
+    ({"conversations": [HEAR, REPLY], "audio": "text.jpg"}, "unreadable"),
     ({"conversations": [SEE, REPLY], "image": "long.png"}, "aspect_ratio"),
     ({"conversations": [{"from": "human", "value": "a " * 400}, REPLY]}, "too_long"),
     ({"conversations": [{"from": "human", "value": "图" * 150}, REPLY]}, "too_long"),
@@ -74,6 +87,7 @@ GOOD: list[dict[str, Any]] = [
     {"id": 2, "conversations": [REPLY, ASK, REPLY]},
     {"id": 3, "conversations": [SEE, REPLY], "image": "good.png", "extra": 5},
     {"id": 4, "conversations": [HEAR, REPLY], "audio": ["good.wav"]},
+    {"id": 6, "conversations": [WATCH, REPLY], "video": "good.mp4"},
     {"id": 5, "conversations": [HEAR, {"from": "gpt", "value": ""}], "audio": ["good.flac"], "inserted_id": 1},
 ]
 
@@ -109,8 +123,8 @@ def test_files_out_and_exit_code(root: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(arguments) == 1
     assert file.read_bytes() == before
     shown = capsys.readouterr().out
-    assert "10 samples, 5 good, 5 bad; media decoded: 2 audio, 1 image" in shown
-    assert "data.jsonl line 7: " in shown
+    assert "11 samples, 6 good, 5 bad; media decoded: 2 audio, 1 image, 1 video" in shown
+    assert "data.jsonl line 8: " in shown
     assert [json.loads(line) for line in (out / "good.jsonl").read_text().splitlines()] == GOOD
     bad = [json.loads(line) for line in (out / "bad.jsonl").read_text().splitlines()]
     assert [row["problems"][0].split(":")[0] for row in bad] == ["malformed", "missing", "duplicate"] + [
@@ -120,12 +134,27 @@ def test_files_out_and_exit_code(root: Path, tmp_path: Path, capsys: pytest.Capt
     assert bad[1]["image"] == "none.jpg"
     report = json.loads((out / "report.json").read_text())
     assert report["problems"] == {"malformed": 3, "missing": 1, "duplicate": 1}
-    assert (report["samples"], report["good"], report["bad"]) == (10, 5, 5)
+    assert (report["samples"], report["good"], report["bad"]) == (11, 6, 5)
 
     clean = tmp_path / "clean"
     assert main(["data", "check", str(out / "good.jsonl"), "--root", str(root), "--out", str(clean)]) == 0
     assert (clean / "good.jsonl").read_text() == (out / "good.jsonl").read_text()
     assert "0 bad" in capsys.readouterr().out
+
+
+def test_processes_find_what_one_finds_and_a_bar_tells_how_far(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "data.jsonl", *GOOD, *[item for item, _ in BAD if "video" not in item], GOOD[0])
+    reports = [
+        check_files([file], CheckRules(), root=root, out=tmp_path / str(workers), workers=workers, progress=True)
+        for workers in (1, 2)
+    ]
+    assert reports[0] == reports[1]
+    for name in ("good.jsonl", "bad.jsonl", "report.json"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    told = capsys.readouterr().err
+    assert told.count(f"{reports[0].samples}/{reports[0].samples}") >= 2
 
 
 def test_nothing_is_replaced_or_written_unasked(root: Path, tmp_path: Path) -> None:

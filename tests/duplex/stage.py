@@ -6,7 +6,8 @@ A second of answer is one word; a turn's sound carries what was said as its ampl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from vita.duplex.options import LiveOptions
 from vita.duplex.session import LiveEvent, Session
 from vita.duplex.turns import FixedSilence
 from vita.duplex.voice_activity import ScriptedVoiceActivity
-from vita.engine.scripted import Line, ScriptedEngine
+from vita.engine.protocol import GREEDY, Result, Sampling
+from vita.engine.scripted import Hears, Line, Script, ScriptedContext, ScriptedEngine
 from vita.tokens import State
 
 RATE_HZ = 16_000
@@ -81,6 +83,34 @@ def script(messages: tuple[Message, ...]) -> Line:
     if not isinstance(last, Audio):
         return Line(State.TYPED_QUERY, STORY)
     return Line(State.SPOKEN_QUERY, STORY) if kind_of(last.samples) >= QUESTION else Line(State.NOISE)
+
+
+class CountingEngine(ScriptedEngine):
+    """Every message is 10 tokens long; a model that holds `history_tokens` of them."""
+
+    def __init__(self, script: Script, history_tokens: int | None, hears: Hears = hears) -> None:
+        super().__init__(script, hears)
+        self._history_tokens = history_tokens
+
+    @property
+    def history_tokens(self) -> int | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._history_tokens
+
+    def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> ScriptedContext:
+        return _CountingContext(self, list(messages))
+
+
+class _CountingContext(ScriptedContext):
+    def reply(self, sampling: Sampling = GREEDY) -> Any:
+        reply, tokens = super().reply(sampling), 10 * len(self.messages)
+        finish = reply.result
+
+        def result() -> Result:
+            done = finish()
+            return replace(done, usage=replace(done.usage, prompt_tokens=tokens))
+
+        reply.result = result
+        return reply
 
 
 class Show:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import pytest
 
 from tests.duplex.stage import FIXED, MURMUR, QUESTION, SIDE_TALK, STOP, STORY, hears, perform, script
 from vita.duplex.options import LiveOptions
 from vita.duplex.spotter import Spotter
+from vita.engine.protocol import Listening, Words
 from vita.engine.scripted import ScriptedEngine
 from vita.errors import ConfigError
 
@@ -76,6 +80,34 @@ def test_an_ear_without_words_spots_nothing() -> None:
 @pytest.mark.parametrize(("text", "is_stop"), [(" Stop! ", True), ("停。", True), ("stop signs", False), ("", False)])
 def test_typed_stops(text: str, is_stop: bool) -> None:
     assert Spotter().is_stop(text) is is_stop
+
+
+class Heard:
+    """A listening whose words are known; each phrase is as likely as said."""
+
+    def __init__(self, text: str, likelihood: float) -> None:
+        self._text, self._likelihood = text, likelihood
+
+    def words(self, phrases: Sequence[str] = ()) -> Words:
+        return Words(self._text, dict.fromkeys(phrases, self._likelihood))
+
+
+@pytest.mark.parametrize(
+    ("text", "likelihood", "spotted"),
+    [
+        ("stop", 0.0, "stop"),
+        ("six止", 0.05, "stop"),  # as it is heard in noise
+        ("six止", 0.02, None),
+        ("okay stop", 0.0, "stop"),
+        ("嗯嗯停", 0.0, "stop"),
+        ("嗯", 0.0, "backchannel"),
+        ("okay", 0.0, "backchannel"),
+        ("stop signs", 0.0, None),
+        ("", 0.0, None),
+    ],
+)
+def test_what_is_spotted(text: str, likelihood: float, spotted: str | None) -> None:
+    assert Spotter().spot(cast("Listening", Heard(text, likelihood))) == (spotted, text)
 
 
 def test_the_threshold_is_a_likelihood() -> None:

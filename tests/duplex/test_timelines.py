@@ -5,19 +5,16 @@ Voice activity judges windows of 32 ms, so speech from 1.0 s on is voice from th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from tests.duplex.stage import FIXED, NOISE, QUESTION, SIDE_TALK, STORY, Show, perform, script
+from tests.duplex.stage import FIXED, NOISE, QUESTION, SIDE_TALK, STORY, CountingEngine, Show, perform, script
 from vita.chat.messages import Message
 from vita.duplex.options import LiveOptions
 from vita.duplex.session import Session
 from vita.duplex.turns import FixedSilence, Semantic
-from vita.engine.protocol import GREEDY, Result, Sampling
-from vita.engine.scripted import ScriptedContext, ScriptedEngine
+from vita.engine.scripted import ScriptedEngine
 
 ASKED = (1.0, 2.0, QUESTION)
 """A question that ends at 2.0 s; its last window with voice ends at 2.016 s, 500 ms of silence at 2.528 s."""
@@ -48,6 +45,22 @@ def test_the_time_that_computing_takes_is_all_that_is_added() -> None:
     assert show.times("state") == [2.598]
     tokens_of_the_only_clause = 11  # ten words, and that there is no more
     assert show.times("first_audio") == [pytest.approx(2.598 + (tokens_of_the_only_clause + 1) * 0.005 + 0.020)]
+
+
+def test_an_answer_does_not_wait_for_the_other_context_to_catch_up() -> None:
+    """Reading the question a second time takes as long as the answer's first clause."""
+    kinds: list[str] = []
+    perform(14, ASKED, cost_s=lambda kind: float(kinds.append(kind) or 0.0))
+    assert "speak" in kinds[: kinds.index("refresh")]
+
+
+def test_a_question_that_is_surely_complete_is_not_read_any_further() -> None:
+    """What was read to ask the model is all that its answer needs."""
+    options = LiveOptions(stop=Semantic(), sample_rate_hz=16_000)
+    show = perform(14, ASKED, options=options, cost_s=lambda kind: 0.05 if kind == "probe" else 0.0)
+    assert show.times("first_audio") == [2.258]
+    (sound,) = show.session.history[0].parts
+    assert len(sound.samples) == round((2.208 - 0.692) * 16_000)  # type: ignore[union-attr]
 
 
 def test_the_semantic_strategy_ends_a_question_sooner() -> None:
@@ -126,13 +139,15 @@ def test_an_interruption_before_the_first_sound(asked_s: float) -> None:
 
 
 def test_the_roles_are_swapped_and_both_contexts_catch_up() -> None:
-    spare: list[Message] = []
-    look = (29.0, lambda session: spare.extend(session._contexts["b"].messages))
-    show = perform(30, ASKED, (5.0, 6.0, QUESTION), steps=(look,))
+    spare: list[tuple[Message, ...]] = []
+    looks = tuple((at_s, lambda session: spare.append(session._contexts["b"].messages)) for at_s in (10.0, 29.0))
+    show = perform(30, ASKED, (5.0, 6.0, QUESTION), steps=looks)
     generators = [(entry["turn"], entry["context"]) for entry in show.all("reply_start")]
     monitors = [(entry["turn"], entry["context"]) for entry in show.all("speech_start")]
     assert (generators, monitors) == ([(1, "b"), (2, "a")], [(1, "b"), (2, "a")])
-    assert tuple(spare) == show.session.history[:3]  # rewound to what was heard, and the new question read
+    while_answering, afterwards = spare
+    assert while_answering == show.session.history[:3]  # rewound to what was heard, and the new question read
+    assert afterwards == show.session.history
 
 
 def test_two_interruptions_in_a_row() -> None:
@@ -164,8 +179,7 @@ def test_noise_that_looks_like_a_question_at_first_costs_no_word() -> None:
 
 
 def _changes_its_mind():
-    from tests.duplex.stage import hears, kind_of, script
-    from vita.engine.scripted import ScriptedEngine
+    from tests.duplex.stage import hears, kind_of
     from vita.tokens import State
 
     def early(samples):
@@ -247,29 +261,9 @@ def test_leaving_while_a_typed_question_is_answered() -> None:
 
 @pytest.mark.parametrize(("wanted", "of_model"), [(30, None), (3000, 30), (None, 30)])
 def test_a_long_conversation_forgets_its_oldest_turns_and_says_so(wanted: int | None, of_model: int | None) -> None:
-    class Counting(ScriptedEngine):
-        """Every message is 10 tokens long."""
-
-        history_tokens = of_model  # pyright: ignore[reportAssignmentType]
-
-        def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> ScriptedContext:
-            return CountingContext(self, list(messages))
-
-    class CountingContext(ScriptedContext):
-        def reply(self, sampling: Sampling = GREEDY) -> Any:
-            reply, tokens = super().reply(sampling), 10 * len(self.messages)
-            finish = reply.result
-
-            def result() -> Result:
-                done = finish()
-                return replace(done, usage=replace(done.usage, prompt_tokens=tokens))
-
-            reply.result = result
-            return reply
-
     asked = tuple((5.0 * n, lambda session, n=n: session.type(f"Question {n}?")) for n in range(1, 6))
     options = replace(FIXED, history_tokens=wanted)
-    show = perform(40, steps=asked, options=options, engine=Counting(script))
+    show = perform(40, steps=asked, options=options, engine=CountingEngine(script, of_model))
     assert [(entry["turn"], entry["question"]) for entry in show.all("forgotten")] == [
         (3, "Question 1?"),
         (4, "Question 2?"),

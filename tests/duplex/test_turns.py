@@ -93,3 +93,18 @@ def test_silero_tells_speech_from_hum_and_silence() -> None:
     assert voiced(load_audio(examples / "capital_en.wav")) > 0.7
     assert voiced(load_audio(examples / "hum.wav")) < 0.1
     assert voiced(np.zeros(16_000, np.float32)) == 0
+
+
+def test_streams_share_the_model_and_nothing_else():
+    from vita.duplex.voice_activity import WINDOW_SAMPLES, SileroVoiceActivity
+
+    rng = np.random.default_rng(0)
+    windows = rng.uniform(-0.5, 0.5, (6, WINDOW_SAMPLES)).astype(np.float32)
+    alone, one, other = (SileroVoiceActivity() for _ in range(3))
+    expected = [alone.probability(window) for window in windows]
+    found = []
+    for window in windows:
+        found.append(one.probability(window))
+        other.probability(-window / 2)
+    assert found == expected
+    assert one._model is other._model

@@ -159,6 +159,16 @@ def test_server_that_never_answers() -> None:
         load_image(f"http://127.0.0.1:{silent.getsockname()[1]}/x", limits=MediaLimits(timeout_s=0.1))
 
 
+def test_a_name_that_is_looked_up_for_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(20))
+    began_s = time.monotonic()
+    with pytest.raises(LimitError, match="took too long"):
+        load_image("http://slow.example/x", limits=MediaLimits(timeout_s=0.1))
+    assert time.monotonic() - began_s < 10
+    released.set()
+
+
 def test_server_that_speaks_another_language() -> None:
     """Neither HTTP nor TLS comes back."""
 

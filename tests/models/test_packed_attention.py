@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from tests.models.tiny_vita import tiny_model
-from vita.models.packed_attention import ARGUMENT, sample_lengths, use_packed_attention
+from vita.models.packed_attention import ARGUMENT, SampleLengths, packed_attention, use_packed_attention
 
 LENGTHS = ((5, 1, 7, 3), (9, 7))
 
@@ -26,7 +27,7 @@ def test_it_gives_the_numbers_of_the_mask(name: str) -> None:
         model = tiny_model(name).train()
         if by_sample:
             assert use_packed_attention(model.language_model)
-        given = {ARGUMENT: sample_lengths(batch["position_ids"])} if by_sample else {}
+        given = {ARGUMENT: SampleLengths(batch["position_ids"])} if by_sample else {}
         loss = model(**batch, use_cache=False, **given).loss
         loss.backward()
         norms = [p.grad.norm() for n, p in model.named_parameters() if p.grad is not None and "self_attn" in n]
@@ -36,7 +37,24 @@ def test_it_gives_the_numbers_of_the_mask(name: str) -> None:
 
 
 def test_lengths_are_read_off_the_positions() -> None:
-    assert sample_lengths(rows()["position_ids"]) == [5, 1, 7, 3, 9, 7]
+    assert SampleLengths(rows()["position_ids"]).lengths == [5, 1, 7, 3, 9, 7]
+
+
+def test_other_lengths_do_not_compile_a_layer_anew() -> None:
+    """Attention stands outside of what is compiled, and rows of other samples are the same to it."""
+    graphs = CompileCounter()
+    attention = torch.compiler.disable(packed_attention)
+
+    module = torch.nn.Identity()
+
+    def layer(x: torch.Tensor, lengths: SampleLengths) -> torch.Tensor:
+        return attention(module, 2 * x, x, x, None, sample_lengths=lengths)[0] + 1
+
+    compiled, x = torch.compile(layer, backend=graphs), torch.randn(1, 2, 16, 4)
+    for row in ((16,), (9, 7), (5, 1, 7, 3), (1, 15), (4, 4, 4, 4)):
+        lengths = SampleLengths(torch.cat([torch.arange(n) for n in row])[None])
+        torch.testing.assert_close(compiled(x, lengths), layer(x, lengths))
+    assert graphs.frame_count == 2
 
 
 def test_a_model_with_a_sliding_window_keeps_its_mask() -> None:

@@ -161,7 +161,11 @@ AUDIO_OUT = {"modalities": ["text", "audio"]}
 REFUSED: dict[str, tuple[dict[str, Any], int, str | None, str]] = {
     "n": ({"n": 2}, 400, "n", "n is not supported"),
     "logprobs": ({"logprobs": True}, 400, "logprobs", "not supported"),
-    "tools": ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools", "not supported"),
+    "tools": ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools", "its chat template has none"),
+    "tool result": (
+        {"messages": [{"role": "tool", "tool_call_id": "x", "content": "x"}]}, 400, "tools", "template has none"
+    ),
+    "tool choice": ({"tool_choice": "required"}, 400, "tool_choice", "'none' or 'auto'"),
     "json": ({"response_format": {"type": "json_object"}}, 400, "response_format", "not supported"),
     "penalty": ({"presence_penalty": 1}, 400, "presence_penalty", "not supported"),
     "unknown": ({"extra_body": {"top_k": 3}}, 400, "top_k", "unrecognized request argument: top_k"),
@@ -170,7 +174,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str | None, str]] = {
     "stops": ({"stop": ["a", "b", "c", "d", "e"]}, 400, "stop", "at most 4"),
     "model": ({"model": "gpt-9"}, 404, "model", "use pocket"),
     "no messages": ({"messages": []}, 400, "messages", "at least 1"),
-    "role": ({"messages": [{"role": "tool", "content": "x"}]}, 400, "messages.0", "'tool'"),
+    "role": ({"messages": [{"role": "nobody", "content": "x"}]}, 400, "messages.0", "'nobody'"),
     "part": ({"content": [{"type": "file", "file": {}}]}, 400, "messages.0.content.0", "'file'"),
     "last": ({"messages": [{"role": "assistant", "content": "x"}]}, 400, None, "assistant, expected user"),
     "late system": (

@@ -1,4 +1,4 @@
-"""Written replies to spoken text: Markdown, state tokens, languages, signs."""
+"""Written replies to spoken text: Markdown, state tokens, languages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vita.speech.speakable import read_signs, speakable, split_by_language
+from vita.speech.speakable import speakable, split_by_language
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,3 @@ def test_split_by_language(text: str, lang: str | None, runs: list[tuple[str, st
 @given(st.text())
 def test_split_loses_nothing(text: str) -> None:
     assert "".join(run for _, run in split_by_language(text)) == (text if text.strip() else "")
-
-
-@pytest.mark.parametrize(
-    ("text", "language", "spoken"),
-    [
-        ("3+4=7", "en", "3 plus 4 equals 7"),
-        ("9 - 2 / 1 × 3", "en", "9 minus 2 divided by 1 times 3"),
-        ("5-2=3", "zh", "5 减 2 等于 3"),
-        ("well-known", "en", "well-known"),
-    ],
-)
-def test_signs_are_read(text: str, language: str, spoken: str) -> None:
-    assert read_signs(text, language) == spoken

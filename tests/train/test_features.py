@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from vita.train import features
 from vita.train.features import FeatureShard, feature_shard, hear_shard, indices_with_pictures, see_shard, stack
 from vita.train.hearing import Hearing
 from vita.train.instruct import collate
-from vita.train.multimodal import RealSequences
+from vita.train.multimodal import LONG_ANSWER, MAX_HISTORY, RealSequences
 from vita.train.samples import TurnWriter
 from vita.train.seeing import PictureBatches, Seeing
 
@@ -159,7 +160,8 @@ def real(
 def test_spoken_turns_come_with_their_own_sound_and_answer(
     real: RealSequences, shard: SpeechShard, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    rng, heard, symbolic, typed_on_pictures = random.Random(1), set(), 0, 0
+    """Whole, or where another turn follows a long answer, now and then cut as by an interruption."""
+    rng, heard, symbolic, typed_on_pictures, cut = random.Random(1), set(), 0, 0, 0
     for _ in range(400):
         sequence = real(rng)
         symbolic += bool(sequence.sounds or sequence.slots)
@@ -172,10 +174,18 @@ def test_spoken_turns_come_with_their_own_sound_and_answer(
                 turn = shard.turns[index].turn
                 reply = real.writer.reply_ids(turn, turn.state(spoken=True))
                 begin = start + len(vectors) + 2
-                assert sequence.ids[begin : begin + len(reply)] == reply
-                assert sequence.labels[begin : begin + len(reply)] == reply
+                learned = list(takewhile(lambda label: label != IGNORE_LABEL, sequence.labels[begin:]))
+                assert learned == reply[: len(learned)] == sequence.ids[begin : begin + len(learned)]
+                if learned == reply:
+                    continue
+                cut += 1
+                assert len(reply) >= LONG_ANSWER
+                assert len(learned) >= 2
+                assert sequence.ids[begin + len(learned)] == real.writer.end
+                assert sequence.ids[begin + len(learned) + 1] == real.writer.user
     assert heard <= {i for i, item in enumerate(shard.turns) if item.turn.kind != "salad"}
     assert len(heard) > 40
+    assert cut > 3
     assert symbolic > 10
     assert typed_on_pictures > 40
 
@@ -204,5 +214,10 @@ def test_sequences_are_repeatable_and_have_a_reply(real: RealSequences) -> None:
     sequence = real(rng)
     rng.setstate(state)
     assert real(rng).ids == sequence.ids
-    batch = collate([real(rng) for _ in range(4)])
+    sequences = [real(rng) for _ in range(200)]
+    turns = [s.ids.count(real.writer.user) for s in sequences]
+    assert max(turns) > 4
+    assert 0.6 < turns.count(1) / len(turns) < 0.85
+    assert max(len(s.ids) for s in sequences) < MAX_HISTORY + 250
+    batch = collate(sequences[:4])
     assert (batch["labels"] != IGNORE_LABEL).any(1).all()

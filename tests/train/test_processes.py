@@ -1,7 +1,8 @@
-"""Two processes learn what one learns: DDP and FSDP2 over gloo."""
+"""Two processes learn what one learns: DDP, FSDP2 and ZeRO-3 (where DeepSpeed is installed) over gloo."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 from pathlib import Path
@@ -20,6 +21,11 @@ ADAPTERS = {"train": ("lora", "vision_connector", "audio_connector"), "lora": Lo
 NO_DROPOUT = tuple(part for part in ALL if part != "audio_tower")
 
 
+zero3 = pytest.param(
+    "zero3", marks=pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="no DeepSpeed")
+)
+
+
 @pytest.fixture(scope="module")
 def recipe(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TuningRecipe:
     recipe = recipe_of(tiny_folder, write_records(tmp_path_factory.mktemp("records")), keep=3)
@@ -33,7 +39,7 @@ def alone(recipe: TuningRecipe, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp2", zero3])
 def test_two_processes_have_the_losses_of_one(recipe: TuningRecipe, alone: Path, tmp_path: Path, parallel: str) -> None:
     """Batches of text alone, of pictures and of sounds fall to either process."""
     shared = changed(recipe, parallel=parallel, gradient_accumulation=2)
@@ -47,11 +53,12 @@ def test_two_processes_have_the_losses_of_one(recipe: TuningRecipe, alone: Path,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp2", zero3])
 def test_a_process_is_killed_and_all_go_on(
-    recipe: TuningRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: TuningRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: str
 ) -> None:
-    """Adapters and connectors on shared weights; the same losses as without the interruption."""
-    shared = changed(recipe, parallel="fsdp2", gradient_accumulation=2, **ADAPTERS)
+    """Adapters and connectors; the same losses as without the interruption."""
+    shared = changed(recipe, parallel=parallel, gradient_accumulation=2, save_every=2, **ADAPTERS)
     assert in_processes(2, lambda: train(shared, tmp_path / "whole")) == [0, 0]
     step = stage_run.StageRun._step
 
@@ -72,9 +79,10 @@ def test_a_process_is_killed_and_all_go_on(
 
 
 @pytest.mark.slow
-def test_shared_weights_in_bfloat16(recipe: TuningRecipe, alone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("parallel", ["fsdp2", zero3])
+def test_shared_weights_in_bfloat16(recipe: TuningRecipe, alone: Path, tmp_path: Path, parallel: str) -> None:
     """The first loss, before anything has moved, is that of float32 within bfloat16's accuracy."""
-    shared = changed(recipe, parallel="fsdp2", precision="bf16", gradient_accumulation=2, steps=1, **ADAPTERS)
+    shared = changed(recipe, parallel=parallel, precision="bf16", gradient_accumulation=2, steps=1, **ADAPTERS)
     assert in_processes(2, lambda: train(shared, tmp_path)) == [0, 0]
     assert log_of(tmp_path)[0]["loss"] == pytest.approx(log_of(alone)[0]["loss"], rel=2e-2)
 

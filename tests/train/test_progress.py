@@ -147,11 +147,11 @@ def test_the_curve_of_a_run_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixtu
     rows = [{"step": n, "loss": 3.0 / n, **({"held_out_loss": 2.0} if n == 2 else {})} for n in range(1, 4)]
     (tmp_path / "run" / "align" / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "run" / "seeing.log.jsonl").write_text(json.dumps({"step": 50, "loss": 1.0}) + "\n")
-    assert list(read_logs(tmp_path / "run")) == ["align", "seeing"]
+    assert list(read_logs(tmp_path / "run")) == ["seeing", "align"]
     picture = tmp_path / "curve.svg"
     recipe = Path(__file__).parents[2] / "recipes" / "pocket.yaml"
     assert main(["train", str(recipe), "--out", str(tmp_path / "run"), "--plot", str(picture)]) == 0
-    assert "(align, seeing)" in capsys.readouterr().out
+    assert "(seeing, align)" in capsys.readouterr().out
     assert picture.read_text(encoding="utf-8").count("held out") >= 1
     with pytest.raises(ConfigError, match="unknown format of the plot"):
         plot_run(tmp_path / "run", tmp_path / "curve.xyz")

@@ -79,8 +79,8 @@ def test_settings_follow_the_steps() -> None:
         ("file: examples/train.jsonl,", "", "an entry of data has no file (got a)"),
         (
             "model: pocket",
-            "parallel: zero3",
-            "unknown parallel in a recipe (got zero3, expected none, ddp, fsdp2); fsdp2",
+            "parallel: zero2",
+            "unknown parallel in a recipe (got zero2, expected none, ddp, fsdp2, zero3)",
         ),
         ("model: pocket", "precision: fp16", "unknown precision in a recipe (got fp16, expected fp32, bf16)"),
         ("model: pocket", "keep: 0", "keep of a recipe out of range (got 0, expected at least 1)"),

@@ -25,8 +25,10 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 RATE_HZ = 16_000
 PATIENCE_MS = 90_000
 """Answers take long where several browsers and models share a machine."""
+LOUD = 0.01
+"""What goes to the speaker is sound, and not nearly silence: root mean square, 1 at most."""
 SPY = """
-window.heard = []; window.told = []; window.sent = []; window.phases = []; window.sockets = [];
+window.heard = []; window.told = []; window.sent = []; window.fed = []; window.phases = []; window.sockets = [];
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...rest) {
   if (target instanceof AudioDestinationNode) {
@@ -48,7 +50,10 @@ window.WebSocket = class extends Socket {
     this.addEventListener("message", ({ data }) => window.told.push([performance.now(), JSON.parse(data)]));
   }
   send(text) {
-    window.sent.push(JSON.parse(text));
+    const event = JSON.parse(text);
+    window.sent.push(event);
+    const fed = window.fed.at(-1)?.[1] ?? 0;
+    if (event.audio) window.fed.push([performance.now(), fed + (event.audio.length * 0.75) / 48]);
     super.send(text);
   }
 };
@@ -57,7 +62,11 @@ setInterval(() => {
   if (phase && phase !== window.phases.at(-1)) window.phases.push(phase);
 }, 15);
 """
-"""Samples what goes to the speaker, keeps what is told and sent; runs in the page before its own code."""
+"""Runs in the page before its own code.
+
+heard: [when, loudness] of what goes to the speaker; told, sent: the events of the live conversation; fed: [when, how
+many milliseconds of the microphone's sound had been sent].
+"""
 
 
 class Server:
@@ -136,7 +145,7 @@ def open_page(tmp_path: Path) -> Iterator[Open]:
             **context: Any,
         ) -> Any:
             options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-            options += ["--use-fake-device-for-media-stream"] if devices else []
+            options += ["--use-fake-device-for-media-stream=display-media-type=browser"] if devices else []
             options += ["--use-fake-ui-for-media-stream"] if allowed else []
             options += [f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
             options += [f"--use-file-for-fake-video-capture={camera}"] if camera else []
@@ -206,3 +215,15 @@ def wait_for(page: Any, expression: str, within_s: float = PATIENCE_MS / 1000) -
     while not page.evaluate(f"() => Boolean({expression})"):
         assert time.monotonic() < deadline_s, f"never: {expression}"
         page.wait_for_timeout(50)
+
+
+def start(page: Any) -> None:
+    """Press the one button."""
+    page.get_by_role("button", name="Start talking").click()
+    wait_for(page, "['listening', 'hearing'].includes(document.querySelector('.phase').dataset.phase)")
+
+
+def type_in(page: Any, text: str) -> None:
+    """Ask in writing."""
+    page.get_by_label("Or type").fill(text)
+    page.keyboard.press("Enter")

@@ -57,6 +57,29 @@ def test_noise_stays_unanswered_until_it_is_said_to_be_a_question(server: Server
     assert answered(page).locator(".markdown").inner_text() != ""
 
 
+def test_every_example_to_click_is_answered_as_it_should_be(server: Server, open_page: Open) -> None:
+    page = open_page(server.url)
+    examples = page.locator(".examples button")
+    examples.first.and_(page.locator(":enabled")).wait_for()
+    answers = []
+    for index in range(examples.count()):
+        examples.nth(index).click()
+        answer = answered(page)
+        answers.append(
+            (answer.locator(".badge").get_attribute("data-state"), answer.locator(".markdown, p").inner_text())
+        )
+        page.get_by_role("button", name="New conversation").click()
+    print(answers)
+    typed, spoken, noise = "typed_query", "spoken_query", ("noise", "Not for me: no answer")
+    story = answers.pop(9)
+    assert story[0] == typed
+    assert story[1].startswith("there was")
+    assert answers == [
+        *[(typed, "tokyo"), (typed, "七"), (typed, "right"), (spoken, "red"), (typed, "12"), (typed, "right")],
+        *[(spoken, "右"), (spoken, "paris"), (spoken, "蓝鲸"), noise, noise],
+    ]
+
+
 def test_stop_edit_retry_and_history(server: Server, open_page: Open) -> None:
     page = open_page(server.url)
     page.get_by_label("Your message").fill("Tell me a story.")

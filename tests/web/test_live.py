@@ -1,4 +1,4 @@
-"""The live conversation in a real browser: Chromium's microphone plays a recording, its camera a clip."""
+"""The live conversation in a real browser: Chromium's microphone plays a recording."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import Open, Server, camera_clip, recording, wait_for
+from tests.web.conftest import LOUD, Open, Server, recording, start, type_in, wait_for
 
 pytestmark = pytest.mark.browser
 LEGS, SIDE_TALK = ("conversation.wav", 0.9, 3.3), ("conversation.wav", 6.4, 10.0)
@@ -15,18 +15,6 @@ STORY, CAPITAL = ("conversation.wav", 11.9, 13.5), ("conversation.wav", 16.4, 18
 LEAD_S = 8.0
 """Silence before the first words: the connection is to be open by then, on a busy machine too."""
 PATIENCE_S = 120.0
-
-
-def start(page: Any) -> None:
-    """Press the one button."""
-    page.get_by_role("button", name="Start talking").click()
-    wait_for(page, "['listening', 'hearing'].includes(document.querySelector('.phase').dataset.phase)")
-
-
-def type_in(page: Any, text: str) -> None:
-    """Ask in writing."""
-    page.get_by_label("Or type").fill(text)
-    page.keyboard.press("Enter")
 
 
 def texts(page: Any, kind: str) -> list[str]:
@@ -37,6 +25,14 @@ def texts(page: Any, kind: str) -> list[str]:
 def told(page: Any, kind: str) -> list[tuple[float, dict[str, Any]]]:
     """(when, event) of all events of a type."""
     return page.evaluate("kind => window.told.filter(([, event]) => event.type === kind)", kind)
+
+
+def waited_ms(page: Any) -> float:
+    """From the end of the last question, in the sound that was sent, to the first loud sample that was played then."""
+    end_ms = told(page, "input_audio_buffer.speech_stopped")[-1][1]["audio_end_ms"]
+    ended = next(at for at, fed in page.evaluate("window.fed") if fed >= end_ms)
+    answered = [at for at, _ in told(page, "response.output_item.added")][-1]
+    return next(at for at, loud in page.evaluate("window.heard") if at > answered and loud > LOUD) - ended
 
 
 def test_a_conversation_with_noise_and_an_interruption(server: Server, open_page: Open, tmp_path: Path) -> None:
@@ -51,15 +47,20 @@ def test_a_conversation_with_noise_and_an_interruption(server: Server, open_page
     assert len(texts(page, "noise")) == 1
     assert {"listening", "hearing", "thinking", "speaking", "ignored"} <= set(page.evaluate("window.phases"))
     assert page.locator(".line.reply s").last.inner_text().strip() != ""  # the rest of the story
-    assert float(page.locator(".line.reply").last.get_attribute("data-latency")) > 0
-    assert "after the end of the question" in page.locator(".line.reply").last.get_attribute("title")
 
     cut_ms = next(at for at, event in told(page, "response.done") if event["response"]["status"] == "cancelled")
     next_ms = next(at for at, _ in told(page, "response.output_audio.delta") if at > cut_ms)
     heard = page.evaluate("window.heard")
-    assert max(loud for at, loud in heard if at < cut_ms) > 0.01
-    late = [at for at, loud in heard if cut_ms + 100 < at < next_ms and loud > 0.003]
-    assert late == []
+    assert max(loud for at, loud in heard if at < cut_ms) > LOUD
+    late = [at - cut_ms for at, loud in heard if cut_ms < at < next_ms and loud > 0.003]
+    assert max(late, default=0.0) < 100
+
+    last = page.locator(".line.reply").last
+    assert "after the end of the question" in last.get_attribute("title")
+    shown_ms, measured_ms = float(last.get_attribute("data-latency")), waited_ms(page)
+    print(f"silent {max(late, default=0.0):.0f} ms after the interruption;", f"waited {shown_ms:.0f} ms,", end=" ")
+    print(f"{measured_ms:.0f} ms by the samples that went to the speaker")
+    assert shown_ms == pytest.approx(measured_ms, abs=200)
     reports = page.evaluate("window.sent.filter(({type}) => type.includes('played') || type.includes('truncate'))")
     assert {report["type"] for report in reports} >= {"vita.output_audio_buffer.played"}
     page.get_by_role("button", name="End", exact=True).click()
@@ -95,21 +96,6 @@ def test_a_typed_question_ends_the_answer_that_goes_on(server: Server, open_page
     assert page.locator(".line.reply s").first.inner_text().strip() != ""
 
 
-def test_what_the_camera_sees_is_asked_about(server: Server, open_page: Open, tmp_path: Path) -> None:
-    page = open_page(
-        f"{server.url}/#live",
-        microphone=recording(tmp_path / "talk.wav", LEAD_S + 6, ("direction_zh.wav", 0.0, 1.6), 30.0),
-        camera=camera_clip(tmp_path / "clip.y4m"),
-    )
-    page.get_by_role("button", name="Picture: Camera").click()
-    start(page)
-    page.locator("video.view").wait_for()
-    page.locator(".line.reply").wait_for()
-    frames = page.evaluate("window.sent.filter(({item}) => item?.content[0].type === 'input_image').length")
-    assert frames >= 3
-    assert page.locator(".line.reply").inner_text().strip() != ""
-
-
 def test_the_conversation_outlives_its_connection(own_server: Server, open_page: Open, tmp_path: Path) -> None:
     page = open_page(
         f"{own_server.url}/#live",
@@ -128,24 +114,3 @@ def test_the_conversation_outlives_its_connection(own_server: Server, open_page:
     assert [part["text"].strip() for content in retold for part in content] == ["tokyo"]
     type_in(page, "What is three plus four?")
     wait_for(page, "[...document.querySelectorAll('.line.reply')].at(-1)?.innerText.includes('seven')", PATIENCE_S)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"allowed": False}, "The microphone was not allowed."),
-        ({"devices": False}, "No microphone was found."),
-    ],
-    ids=["denied", "no device"],
-)
-def test_without_a_microphone_it_says_why(server: Server, open_page: Open, options: Any, words: str) -> None:
-    page = open_page(f"{server.url}/#live", **options)
-    page.get_by_role("button", name="Start talking").click()
-    assert words in page.get_by_role("alert").inner_text()
-    page.get_by_role("button", name="Start talking").wait_for()
-
-
-def test_plain_http_from_another_machine_says_why(server: Server, open_page: Open) -> None:
-    page = open_page(f"http://10.9.8.7:{server.port}/#live", rules="MAP 10.9.8.7 127.0.0.1")
-    page.get_by_role("button", name="Start talking").click()
-    assert "--tls self-signed" in page.get_by_role("alert").inner_text()

@@ -8,6 +8,7 @@ const NEAR_PX = 80;
 export function useEnd(place: RefObject<HTMLElement | null>, content: { length: number }): () => void {
   const atEnd = useRef(true);
   const filled = useRef(false);
+  const lastTop = useRef(0);
   filled.current = content.length > 0;
   const follow = () => {
     if (place.current && atEnd.current) place.current.scrollTop = filled.current ? place.current.scrollHeight : 0;
@@ -22,6 +23,8 @@ export function useEnd(place: RefObject<HTMLElement | null>, content: { length: 
   }, []);
   return () => {
     const { scrollHeight, scrollTop, clientHeight } = place.current!;
-    atEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    const isNear = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    if (isNear || scrollTop < lastTop.current) atEnd.current = isNear; // content that has grown since is no scrolling up
+    lastTop.current = scrollTop;
   };
 }

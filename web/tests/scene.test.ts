@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ServerEvent } from "../src/live/protocol";
-import { EMPTY, heardAndCut, phaseOf, reduce, type Scene } from "../src/live/scene";
+import { beginSound, EMPTY, heardAndCut, newLine, phaseOf, reduce, type Scene } from "../src/live/scene";
 
 const SECOND = "A".repeat(64_000); // base64 of one second of pcm16 at 24 kHz
 
@@ -73,8 +73,19 @@ describe("the state of a live conversation", () => {
     expect(scene.lines).toMatchObject([{ id: "n", from: 1200, to: 4200 }]);
   });
 
-  test("measures from the end of the question to the first sound", () => {
-    expect(play([...QUESTION, ...ANSWER]).lines.at(-1)?.latencyMs).toBe(400);
+  test("measures from the end of the question until the first sound is played", () => {
+    const sent = play([...QUESTION, ...ANSWER]);
+    expect(sent.lines.at(-1)?.latencyMs).toBeUndefined();
+    const next = newLine("later", "typed", "another");
+    const heard = beginSound({ ...sent, lines: [...sent.lines, { ...next, askedMs: 2500 }] }, "a", 2650);
+    expect(heard.lines[1]?.latencyMs).toBe(650);
+  });
+
+  test("forgets an error with the next answer, and shows none for an answer that had just ended", () => {
+    const error = (code: string): [ServerEvent] => [{ type: "error", error: { message: "no", code } }];
+    expect(play([error("response_cancel_not_active")]).error).toBe("");
+    expect(play([error("invalid_value")]).error).toBe("no");
+    expect(play([error("invalid_value"), ...QUESTION]).error).toBe("");
   });
 
   test("knows no line for frames of the camera, nor a second one for what it has sent itself", () => {

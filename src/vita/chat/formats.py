@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vita.chat.placement import PLACEHOLDERS, PLAIN_LAYOUT, VISUAL_PLACEHOLDERS, VITA_LAYOUT, Layout
 from vita.chat.system_prompts import Modality, SystemPrompts
 from vita.chat.template import Template, Turn
+from vita.chat.tools import OPEN, Tool
 from vita.errors import ConfigError, PromptError
 from vita.tokens import VITA_1_0_STATES, VITA_1_5_STATES, StateTokens
 
@@ -34,7 +35,14 @@ class VitaTemplate(Template):
     layout: Layout = VITA_LAYOUT
     adds_bos: bool = True
 
-    def render_turns(self, turns: Sequence[Turn], *, system: str | None = None, open_reply: bool = False) -> str:
+    def render_turns(
+        self,
+        turns: Sequence[Turn],
+        *,
+        system: str | None = None,
+        open_reply: bool = False,
+        tools: Sequence[Tool] = (),
+    ) -> str:
         """See Template; `system` is needed."""
         text = f"system:{system or ''}{self.end}"
         for turn in turns:
@@ -76,7 +84,14 @@ class Vita15Template(VitaTemplate):
     end: str = "<|im_end|>"
     adds_bos: bool = False
 
-    def render_turns(self, turns: Sequence[Turn], *, system: str | None = None, open_reply: bool = False) -> str:
+    def render_turns(
+        self,
+        turns: Sequence[Turn],
+        *,
+        system: str | None = None,
+        open_reply: bool = False,
+        tools: Sequence[Tool] = (),
+    ) -> str:
         """See Template; `system` is needed."""
         parts = [f"{self.start}system\n{system or ''}{self.end}"]
         parts += [f"{self.start}{turn.role}\n{turn.text}" + (self.end if turn.text else "") for turn in turns]
@@ -106,12 +121,30 @@ class TokenizerTemplate(Template):
         if not getattr(self.tokenizer, "chat_template", None):
             raise ConfigError("the tokenizer has no chat template", fix="use the vita template or add chat_template")
 
-    def render_turns(self, turns: Sequence[Turn], *, system: str | None = None, open_reply: bool = False) -> str:
+    def render_turns(
+        self,
+        turns: Sequence[Turn],
+        *,
+        system: str | None = None,
+        open_reply: bool = False,
+        tools: Sequence[Tool] = (),
+    ) -> str:
         """See Template."""
-        chat = [{"role": turn.role, "content": turn.text} for turn in turns]
+        chat: list[dict[str, Any]] = [{"role": turn.role, "content": turn.text} for turn in turns]
+        for message, turn in zip(chat, turns, strict=True):
+            if turn.calls:
+                message["tool_calls"] = [call.to_dict() for call in turn.calls]
         if system is not None:
             chat.insert(0, {"role": "system", "content": system})
-        return str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=open_reply))
+        told = [tool.to_dict() for tool in tools] or None
+        return str(
+            self.tokenizer.apply_chat_template(chat, tools=told, tokenize=False, add_generation_prompt=open_reply)
+        )
+
+    @property
+    def has_tools(self) -> bool:
+        """See Template: whether the chat template has calls in the form that is read back here, see `tools.py`."""
+        return OPEN in str(self.tokenizer.chat_template)
 
     def system_prompt(self, turns: Sequence[Turn], modality: Modality | str | None) -> str | None:
         """See Template; the modality plays no part."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Union, get_args
 
+from vita.chat.tools import Tool, ToolCall
 from vita.errors import PromptError
 from vita.tokens import AUDIO_PLACEHOLDER, IMAGE_PLACEHOLDER, VIDEO_PLACEHOLDER, State
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from vita.media.video import Clip
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,19 @@ class Message:
     role: who speaks.
     parts: what is said and shown; media only from the user.
     state: the state token that an assistant's reply begins with; None for a reply without one.
+    tools: of a system message: what the model may call; without parts, the model's own system prompt stays.
+    calls: of an assistant's: what it calls. The messages of the role "tool" that follow say what came of them.
     """
 
     role: Role
     parts: tuple[Part, ...] = ()
     state: State | None = None
+    tools: tuple[Tool, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
-            raise PromptError("unknown role of a message", got=repr(self.role), expected="system, user or assistant")
+            raise PromptError("unknown role of a message", got=repr(self.role), expected=", ".join(get_args(Role)))
         object.__setattr__(self, "parts", tuple(self.parts))
         for part in self.parts:
             if not isinstance(part, get_args(Part)):
@@ -80,6 +85,8 @@ class Message:
             raise PromptError(f"a message of the {self.role} cannot hold media", fix="put them into a user's message")
         if self.state is not None and self.role != "assistant":
             raise PromptError(f"a message of the {self.role} cannot have a state", got=self.state.value)
+        if (self.tools and self.role != "system") or (self.calls and self.role != "assistant"):
+            raise PromptError(f"a message of the {self.role} cannot have tools or calls of tools")
 
     @property
     def text(self) -> str:
@@ -124,8 +131,9 @@ def check_messages(messages: Sequence[Message], *, answering: bool) -> None:
     """Raises PromptError unless the messages are a conversation.
 
     Args:
-        messages: at most one system message, first; then user and assistant in turn, the user first.
-        answering: the model is to answer now, so the last message must be a user's question.
+        messages: at most one system message, first; then user and assistant in turn, the user first. An assistant's
+            that calls tools is followed by what came of them.
+        answering: the model is to answer now, so the last message must be a user's question, or a tool's result.
     """
     turns = [message for message in messages if message.role != "system"]
     if len(messages) - len(turns) > 1 or (len(messages) > len(turns) and messages[0].role != "system"):
@@ -133,17 +141,31 @@ def check_messages(messages: Sequence[Message], *, answering: bool) -> None:
     if not turns:
         raise PromptError("no question: the conversation is empty", fix="ask something, typed or spoken")
     for index, message in enumerate(turns):
-        expected = ("user", "assistant")[index % 2]
-        if message.role != expected:
-            raise PromptError(f"roles do not alternate at turn {index + 1}", got=message.role, expected=expected)
+        expected = _next_roles(turns[index - 1] if index else None)
+        if message.role not in expected:
+            got = {"got": message.role, "expected": " or ".join(expected)}
+            raise PromptError(f"roles do not alternate at turn {index + 1}", **got)
         if message.role == "user" and not message.parts:
             raise PromptError(f"turn {index + 1} of the conversation is empty")
     if answering:
         _check_question(turns[-1])
 
 
+def _next_roles(before: Message | None) -> tuple[Role, ...]:
+    """Whose message may come next."""
+    if before is None:
+        return ("user",)
+    if before.role == "tool":
+        return ("assistant", "tool", "user")
+    if before.role == "user":
+        return ("assistant",)
+    return ("tool",) if before.calls else ("user",)
+
+
 def _check_question(message: Message) -> None:
-    """The turn to be answered is the user's, and it asks something: words or sound."""
+    """The turn to be answered is the user's, and it asks something: words or sound; or a tool has told something."""
+    if message.role == "tool":
+        return
     if message.role != "user":
         raise PromptError("nothing to answer: the last message is the assistant's", fix="add a user's message")
     words = message.text

@@ -13,16 +13,18 @@ from typing import Any
 from vita.chat.messages import Image, Medium, Message, Video, check_messages
 from vita.chat.placement import PLACEHOLDERS, Layout, place
 from vita.chat.system_prompts import Modality
+from vita.chat.tools import Tool, ToolCall
 from vita.errors import ConfigError, PromptError
 from vita.tokens import IMAGE_PLACEHOLDER, VIDEO_PLACEHOLDER, StateTokens
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One user or assistant turn as the template writes it: text with placeholders, state token included."""
+    """One user, assistant or tool turn as the template writes it: text with placeholders, state token included."""
 
     role: str
     text: str
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,21 @@ class Template(ABC):
     adds_bos: bool
 
     @abstractmethod
-    def render_turns(self, turns: Sequence[Turn], *, system: str | None = None, open_reply: bool = False) -> str:
+    def render_turns(
+        self,
+        turns: Sequence[Turn],
+        *,
+        system: str | None = None,
+        open_reply: bool = False,
+        tools: Sequence[Tool] = (),
+    ) -> str:
         """The prompt of turns whose texts are ready.
 
         Args:
             turns: user and assistant turns.
             system: the system prompt, see `system_prompt`.
             open_reply: end with the beginning of a reply, for the model to continue.
+            tools: what the model may call; none for a template without `has_tools`.
         """
 
     @abstractmethod
@@ -71,6 +81,11 @@ class Template(ABC):
     def to_dict(self) -> dict[str, Any]:
         """What is saved with a checkpoint beside the template's name and states; `build_template` is the way back."""
 
+    @property
+    def has_tools(self) -> bool:
+        """Whether it can tell the model of tools."""
+        return False
+
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> str:
         """The prompt of a conversation, one placeholder per medium. Raises PromptError, see `check_messages`."""
         return self.render_with_media(messages, add_generation_prompt=add_generation_prompt).text
@@ -78,20 +93,20 @@ class Template(ABC):
     def render_with_media(self, messages: Sequence[Message], *, add_generation_prompt: bool = True) -> Rendered:
         """The prompt, and the media in the order in which it mentions them."""
         check_messages(messages, answering=add_generation_prompt)
-        system, turns, media = None, [], []
+        system, turns, media, tools = None, [], [], ()
         for message in messages:
             self._check_text(message)
             if message.role == "system":
-                system = message.text
+                system, tools = message.text if message.parts else None, message.tools
             elif message.role == "user":
                 placed = place(message, self.layout)
                 turns.append(Turn("user", placed.text))
                 media += placed.media
             else:
-                turns.append(Turn("assistant", self._state_text(message) + message.text))
+                turns.append(Turn(message.role, self._state_text(message) + message.text, message.calls))
         if system is None:
             system = self.system_prompt(turns, modality_of(media))
-        text = self.render_turns(turns, system=system, open_reply=add_generation_prompt)
+        text = self.render_turns(turns, system=system, open_reply=add_generation_prompt, tools=tools)
         return Rendered(text, tuple(media))
 
     def reply_spans(self, turns: Sequence[Turn], *, system: str | None = None) -> list[tuple[int, int]]:
@@ -121,9 +136,13 @@ class Template(ABC):
         return "" if message.state is None else self.states.spelling(message.state)
 
     def _check_text(self, message: Message) -> None:
-        """A message's text holds no control text; only a user's holds placeholders."""
+        """A message's text holds no control text; only a user's holds placeholders; tools need a template for them."""
+        if (message.tools or message.calls or message.role == "tool") and not self.has_tools:
+            raise PromptError("the chat template of this model has no tools", fix="leave tools and their results out")
         forbidden = [*self.control_texts(), *(() if message.role == "user" else PLACEHOLDERS)]
-        found = next((text for text in forbidden if text in message.text), None)
+        written = [message.text, *(tool.definition for tool in message.tools)]
+        written += [text for call in message.calls for text in (call.name, call.arguments)]
+        found = next((text for text in forbidden if any(text in words for words in written)), None)
         if found:
             raise PromptError(
                 f"the text of a message of the {message.role} contains the control text {found}",

@@ -22,7 +22,7 @@ SUMMARY = "check versions, devices and what each feature needs"
 USAGE = "[options]"
 
 _CORE = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pillow", "av", "soundfile", "soxr",
-         "espeakng-loader", "silero-vad", "pyyaml", "jinja2", "tqdm")  # fmt: skip
+         "espeakng-loader", "wetext", "silero-vad", "pyyaml", "jinja2", "tqdm", "shtab")  # fmt: skip
 _CLONE = Path(__file__).parents[3]
 """The clone, where this is one."""
 _BROKEN_BESIDE_TORCH = ("torchvision", "torchaudio", "torchcodec")

@@ -75,9 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--early",
         metavar="P",
         type=float,
-        default=0.8,
+        default=0.9,
         help="pause the answer while somebody speaks who asks with at least this probability; above 1: wait for the "
-        "end of what they say (default: 0.8)",
+        "end of what they say (default: 0.9)",
     )
     model = parser.add_argument_group("the model")
     add_model_options(model)
@@ -88,8 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Hold the conversation."""
+    from vita.duplex.allocator import use_one_arena
+
     if arguments.silence_ms < 200:
         raise ConfigError("--silence-ms is too short", got=arguments.silence_ms, expected="200 or more")
+    use_one_arena()
     if arguments.input is None:
         return _from_microphone(arguments)
     if arguments.out is None or arguments.events is None:
@@ -166,7 +169,7 @@ def _voice(arguments: argparse.Namespace) -> Voice:
     from vita.speech.voices import voice_of
 
     voice = voice_of(arguments.voice, api_key=os.environ.get("VITA_VOICE_API_KEY"))
-    voice.speak("a 一")  # its processes start now, not with the first answer
+    voice.speak("a 1 一")  # its processes start now, not with the first answer
     return voice
 
 

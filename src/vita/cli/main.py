@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from vita import __version__
-from vita.cli import ask, compose, convert, data, doctor, evaluate, live, serve, train
+from vita.cli import ask, completion, compose, convert, data, doctor, evaluate, live, serve, train
 from vita.cli.parser import Parser, nearest
 from vita.errors import ConfigError, VitaError
 
@@ -27,6 +27,7 @@ COMMANDS: dict[str, ModuleType] = {
     "convert": convert,
     "compose": compose,
     "doctor": doctor,
+    "completion": completion,
 }
 
 
@@ -89,7 +90,7 @@ def build_parser(name: str) -> Parser:
 
 
 def _overview() -> str:
-    rows = "\n".join(f"  {name:<10}{command.SUMMARY}" for name, command in COMMANDS.items())
+    rows = "\n".join(f"  {name:<12}{command.SUMMARY}" for name, command in COMMANDS.items())
     return (
         "usage: vita COMMAND [options]\n\n"
         "Interactive omni models: text, image, video and sound in, text and speech out.\n\n"

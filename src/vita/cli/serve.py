@@ -59,6 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument("--workers", metavar="N", type=int, default=1,
                      help="processes behind this address, each with a model of its own, or all on one vLLM server "
                      "(default: 1)")  # fmt: skip
+    who.add_argument("--record", metavar="DIR", type=Path,
+                     help="record live conversations there for debugging, sound and events, up to 1 GiB")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,8 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
     if missing:
         raise DependencyError(f"serving needs {', '.join(missing)}", fix="pip install 'vita-omni[serve]'")
+    from vita.server.memory import bound_heaps
     from vita.server.serving import Endpoint, listen, serve
 
+    bound_heaps()
     if arguments.workers < 1:
         raise ConfigError("--workers is not usable", got=arguments.workers, expected="1 or more")
     arguments.api_key = [*arguments.api_key, *filter(None, [os.environ.get("VITA_API_KEY")])]
@@ -79,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     listening = listen(endpoint)
     if not settings.api_keys and not endpoint.is_local:
         print("vita: warning: other machines can use this server without a key; give --api-key", file=sys.stderr)
+    if arguments.record:
+        print(f"vita: warning: live conversations are recorded in {arguments.record}", file=sys.stderr)
 
     def say_where(url: str) -> None:
         print(_banner(settings.model_name, endpoint.tls).format(url=url), flush=True)
@@ -108,9 +114,11 @@ def _work(
 ) -> None:
     """A worker of several, in its own process; see vita.server.workers."""
     from vita.server.app import create_app
+    from vita.server.memory import bound_heaps
     from vita.server.serving import Endpoint, serve
     from vita.server.transcripts import Transcripts
 
+    bound_heaps()
     try:
         app = create_app(_load(arguments).engine, _settings(arguments, number), transcripts=Transcripts(kept=said))
         if arguments.engine == "local":
@@ -138,6 +146,7 @@ def _settings(arguments: argparse.Namespace, worker: int | None = None) -> Serve
         host_names=(arguments.host,),
         max_sessions=arguments.max_sessions,
         max_sessions_per_client=arguments.max_sessions,
+        record_to=arguments.record,
     )
 
 

@@ -34,6 +34,7 @@ class AnswerRun:
         sink, sample_rate_hz, lead_s, sound: where and how it is played.
         tell: told of first_audio, reply_text, reply_start, reply_end and playback_end.
         on_text: told of the text, as it is written.
+        on_first_sound: called once, when its first sound is handed out.
         after: the key of the message that it answers, see `history.History`.
         reply: what is to be written, where it has been begun already.
         on_end: called with an error or None when all was played, or could not be; not when it was cut.
@@ -52,6 +53,7 @@ class AnswerRun:
         sound: Sound,
         tell: TellAnswer,
         on_text: Callable[[str], None],
+        on_first_sound: Callable[[], None],
         after: Hashable,
         on_end: Callable[[VitaError | None], None],
         reply: Reply | None = None,
@@ -63,7 +65,7 @@ class AnswerRun:
         self.prompt_tokens = 0
         self.is_cut = False
         self._clock, self._voice, self._rate_hz, self._tell, self._on_end = clock, voice, sample_rate_hz, tell, on_end
-        self._on_text = on_text
+        self._on_text, self._on_first_sound = on_text, on_first_sound
         self._reply = reply
         self._has_sounded = False
         self._splitter = ClauseSplitter()
@@ -148,6 +150,7 @@ class AnswerRun:
         if num_samples and not self._has_sounded:
             self._has_sounded = True
             self._tell(at_s, "first_audio")
+            self._on_first_sound()
         if words:
             self._tell(at_s, "reply_text", text="".join(words))
 

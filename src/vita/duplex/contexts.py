@@ -83,6 +83,11 @@ class Contexts:
 
         self.submit(name, turn, refresh)
 
+    def refresh_all(self, turn: int) -> None:
+        """The same for both."""
+        for name in self._contexts:
+            self.refresh(name, turn)
+
     def check(self) -> None:
         """Raise what has ended a lane."""
         for lane in self._lanes.values():

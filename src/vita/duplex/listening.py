@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vita.chat.messages import Message, Part
-from vita.duplex.events import ContextName
+from vita.duplex.events import ContextName, Purpose
 from vita.duplex.history import catch_up
 from vita.duplex.spotter import SpottedWord, Spotter
 from vita.engine.protocol import Context, Listening, Reply, Sampling
@@ -25,6 +25,8 @@ class Ear:
 
     message: the user's turn as the context holds it, once it was decided.
     reply: the reply to it, state first, once it was decided.
+    asked_for: the purposes for which a probe waits.
+    is_complete: the turn ends where it was probed last; nothing more of it is to be read.
     word, heard: what was spotted, and the text of the turn, when it was probed or decided last.
     """
 
@@ -34,7 +36,8 @@ class Ear:
         self.views: tuple[Part, ...] = ()
         self.message: Message | None = None
         self.reply: Reply | None = None
-        self.is_busy = False
+        self.is_busy = self.is_complete = False
+        self.asked_for: set[Purpose] = set()
         self.word: SpottedWord | None = None
         self.heard: str | None = None
         self._probed: tuple[int, dict[State, float]] = (-1, {})

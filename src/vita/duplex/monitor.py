@@ -76,7 +76,7 @@ class Monitor:
     def read_on(self, number: int) -> None:
         """Let the monitor read what has arrived of its turn, a chunk or more at a time."""
         ear = self._ears.get(number)
-        if ear is None or not ear.is_open or ear.is_busy or self._end_of(number) - ear.position < self._chunk:
+        if ear is None or not ear.is_open or ear.is_busy or self._end_of(ear) - ear.position < self._chunk:
             return
         ear.is_busy = True
 
@@ -88,7 +88,7 @@ class Monitor:
         self._contexts.submit(ear.name, number, read)
 
     async def _read(self, ear: Ear) -> float:
-        samples = self._microphone.sound.between(ear.position, self._end_of(ear.turn))
+        samples = self._microphone.sound.between(ear.position, self._end_of(ear))
         return await self._contexts.run("read", lambda: ear.read(samples))
 
     @property
@@ -100,28 +100,36 @@ class Monitor:
         """Since the last voice."""
         return 1000 * (self._microphone.sound.end / SAMPLE_RATE_HZ - self._microphone.last_voice_s)
 
-    def _end_of(self, number: int) -> int:
+    def _end_of(self, ear: Ear) -> int:
         """Up to which sample a turn is to be read by now: not far into the silence after its last voice."""
-        turn = next((turn for turn in self._live().turns if turn.number == number), None)
+        if ear.is_complete:
+            return ear.position
+        turn = next((turn for turn in self._live().turns if turn.number == ear.turn), None)
         if turn is None:
             return 0
         voice_s = turn.ended.voice_s if turn.ended else self._microphone.last_voice_s
         return min(self._microphone.sound.end, int((voice_s + self._options.trailing_ms / 1000) * SAMPLE_RATE_HZ))
 
     def probe(self, command: ev.Probe) -> None:
-        """Ask what a turn would be if it ended now."""
+        """Ask what a turn would be if it ended now; not for the same purpose as long as the last answer is awaited."""
         ear = self._ears[command.turn]
+        if command.purpose in ear.asked_for:
+            return
+        ear.asked_for.add(command.purpose)
         last_voice_s = self._microphone.last_voice_s
 
         async def probe() -> None:
-            if not ear.is_open:
+            ear.asked_for.discard(command.purpose)
+            if not ear.is_open or (ear.is_complete and command.purpose != "word"):
                 return
             await self._read(ear)
             probabilities = await self._contexts.run("probe", lambda: ear.probe(self._options.spotter))
             is_silent = command.purpose == "word" or self._silence_ms >= self._options.word_silence_ms
             self._happen(ev.Probed(ear.turn, probabilities, ear.word if is_silent else None))
             if command.purpose == "end" and self._options.stop.is_complete(probabilities):
-                self._happen(*self._microphone.end_turn(last_voice_s))
+                events = self._microphone.end_turn(last_voice_s)
+                ear.is_complete = bool(events)
+                self._happen(*events)
 
         self._contexts.submit(ear.name, ear.turn, probe)
 

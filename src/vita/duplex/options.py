@@ -22,6 +22,7 @@ class LiveOptions:
     spotter: words that stop an answer, or never do.
     word_silence_ms: so much silence must follow a stop word while its turn goes on.
     sample_rate_hz: of the sound that is played.
+    answers: spoken questions are answered; else they only join the conversation, see `Session.answer`.
     echo: what is played comes back through the microphone (open speakers): it is taken out, and does not interrupt.
     lead_ms: sound is handed to the sink so much before it is to be heard, for a sink that is far away.
     chunk_ms: the monitor reads sound in pieces of this length.
@@ -39,6 +40,7 @@ class LiveOptions:
     spotter: Spotter = field(default_factory=Spotter)
     word_silence_ms: float = 100.0
     sample_rate_hz: int = 24_000
+    answers: bool = True
     echo: bool = False
     lead_ms: float = 0.0
     chunk_ms: float = 160.0

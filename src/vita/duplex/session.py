@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vita.chat.messages import Message, Text
+from vita.chat.messages import Message
 from vita.clock import Clock
 from vita.duplex import events as ev
-from vita.duplex.answering import AnswerRun, fields_of
+from vita.duplex.answering import fields_of
 from vita.duplex.contexts import Contexts
 from vita.duplex.echo import EchoCanceller, Loudspeaker
-from vita.duplex.history import SYSTEM, Entry, catch_up
+from vita.duplex.generator import Generator
+from vita.duplex.history import SYSTEM, Entry
 from vita.duplex.machine import step
 from vita.duplex.microphone import Microphone
 from vita.duplex.monitor import Monitor
@@ -28,10 +28,8 @@ from vita.duplex.player import Sink
 from vita.duplex.state import Live
 from vita.duplex.views import Views
 from vita.duplex.voice_activity import VoiceActivity
-from vita.engine.protocol import Engine, Reply, Sampling
-from vita.errors import VitaError
+from vita.engine.protocol import Engine, Sampling
 from vita.speech.voices import Voice
-from vita.tokens import State
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -70,21 +68,23 @@ class Session:
         on_text: Callable[[int, str], None] = lambda turn, piece: None,
     ) -> None:
         self.options = options = options or LiveOptions()
-        self._voice, self._clock, self._on_event, self._on_text = voice, clock, on_event, on_text
+        self._clock, self._on_event = clock, on_event
         self._live = Live(policy=options.policy)
         limits = [limit for limit in (options.history_tokens, engine.history_tokens) if limit is not None]
         self._contexts = Contexts(engine, options.system, said, min(limits, default=None), clock)
         echo = EchoCanceller(options.sample_rate_hz) if options.echo else None
         self._microphone = Microphone(activity, options.start, options.stop, echo)
-        self._sink = Loudspeaker(sink, echo, lambda: self._microphone.fed_s, clock.now_s) if echo else sink
+        if echo is not None:
+            sink = Loudspeaker(sink, echo, lambda: self._microphone.fed_s, clock.now_s)
         self._views = Views(options.video_s, options.max_frames)
+        self._generator = Generator(
+            contexts=self._contexts, views=self._views, options=options, clock=clock, voice=voice, sink=sink,
+            happen=self._happen, live=lambda: self._live, tell=self._tell, on_text=on_text,
+        )  # fmt: skip
         self._monitor = Monitor(
             contexts=self._contexts, microphone=self._microphone, views=self._views, options=options, clock=clock,
-            happen=self._happen, live=lambda: self._live, said=self._said,
+            happen=self._happen, live=lambda: self._live, said=lambda: self._generator.said,
         )  # fmt: skip
-        self._run: AnswerRun | None = None
-        self._prompt_tokens = 0  # of the last answer that was written
-        self._runs: list[AnswerRun] = []  # those of which something may still run
         self._closing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Session:
@@ -107,8 +107,7 @@ class Session:
         try:
             await self._contexts.finish()
         finally:
-            for run in self._runs:
-                await run.gone()
+            await self._generator.gone()
             self._monitor.let_go()
             self._contexts.free_all()
 
@@ -137,7 +136,6 @@ class Session:
         if self._closing is not None:
             return
         self.check()
-        self._runs = [run for run in self._runs if not run.is_gone]
         self._happen(*self._microphone.feed(samples))
         for turn in self._live.turns[:1]:
             self._monitor.read_on(turn.number)
@@ -152,8 +150,7 @@ class Session:
     def check(self) -> None:
         """Raise what has gone wrong beside the event loop, if it was a fault of ours; `feed` does so, too."""
         self._contexts.check()
-        for run in self._runs:
-            run.check()
+        self._generator.check()
 
     def add(self, key: Hashable, message: Message, *, after: Hashable = None) -> None:
         """Put a message into the conversation; nothing is answered yet.
@@ -205,6 +202,7 @@ class Session:
         self.options = options
         self._microphone.set_strategies(options.start, options.stop)
         self._monitor.set_options(options)
+        self._generator.set_options(options)
 
     def stop(self, *, is_spoken: bool = False) -> None:
         """The answer is to end: by a button, a typed word, or a word spotted in the turn that goes on (`is_spoken`),
@@ -235,118 +233,16 @@ class Session:
         event |= {"event": command.event, "role": command.role, "context": command.context}
         self._on_event(fields_of(**event, **command.fields))
 
-    def _said(self) -> tuple[Message, ...]:
-        """The conversation up to now, with what was heard so far of the answer that goes on."""
-        run, history = self._run, self._contexts.history
-        if run is None:
-            return history.messages
-        return history.with_partial(run.heard, run.state, run.after)
-
-    def _answer(self, command: ev.Answer) -> None:
-        ear = self._monitor.take(command.turn)
-        message, reply = ear.message, ear.reply
-        assert message is not None
-        assert reply is not None
-        self._contexts.history.add_heard(message, ("question", ear.turn))
-        run = self._new_run(ear.turn, ear.name, reply)
-        self._contexts.submit(ear.name, ear.turn, lambda: self._write(run, reply))
-        self._contexts.refresh(self._live.monitor, ear.turn)
-
-    def _answer_typed(self, command: ev.AnswerTyped) -> None:
-        context = self._contexts[command.context]
-        if command.text:
-            views = self._views.take(self._clock.now_s())
-            self._contexts.history.add(Message("user", (*views, Text(command.text))), ("question", command.turn))
-        wanted = self._contexts.history.messages
-        run = self._new_run(command.turn, command.context)
-        sampling = command.sampling or replace(self.options.sampling, state="answer")
-
-        def read() -> Reply:
-            catch_up(context, wanted)
-            return context.reply(sampling)
-
-        async def answer() -> None:
-            self._contexts.take(command.context)
-            try:
-                reply = await self._contexts.run("decide", read)
-            except VitaError:
-                self._contexts.free(command.context)
-                raise
-            fields = {"state": reply.state, "probabilities": reply.probabilities}
-            if not run.is_cut:
-                self._tell(ev.Tell("state", command.turn, "generator", command.context, fields))
-            await self._write(run, reply)
-
-        self._contexts.submit(command.context, command.turn, answer)
-        self._contexts.refresh(self._live.monitor, command.turn)
-
-    async def _write(self, run: AnswerRun, reply: Reply) -> None:
-        try:
-            await run.write(self._contexts[run.name], reply)
-            self._prompt_tokens = run.prompt_tokens
-        finally:
-            self._contexts.free(run.name)
-
-    def _new_run(self, turn: int, name: ev.ContextName, reply: Reply | None = None) -> AnswerRun:
-        def tell(at_s: float | None, event: str, **fields: Any) -> None:
-            self._tell(ev.Tell(event, turn, "generator", name, fields), at_s)
-
-        def on_end(error: VitaError | None) -> None:
-            if error is not None:
-                return self._happen(ev.Failed(turn, str(error)))
-            assert run.message is not None
-            self._close_answer(run, run.message)
-            self._happen(ev.AnswerEnded(turn))
-
-        run = AnswerRun(
-            turn, name, clock=self._clock, voice=self._voice, sink=self._sink, sound=self._live.sound,
-            sample_rate_hz=self.options.sample_rate_hz, lead_s=self.options.lead_ms / 1000, tell=tell,
-            on_text=lambda piece: self._on_text(turn, piece), on_end=on_end, after=self._contexts.history.last,
-            reply=reply,
-        )  # fmt: skip
-        self._run = run
-        self._runs.append(run)
-        return run
-
-    def _interrupt(self, command: ev.Interrupt) -> None:
-        run = self._run
-        assert run is not None
-        heard = run.cut()
-        self._tell(
-            ev.Tell("interrupted", command.turn, "generator", command.context, {"heard": heard, "by": command.by})
-        )
-        self._close_answer(run, Message.assistant(heard, run.state))
-        if command.by is None:
-            self._contexts.refresh(command.context, command.turn)
-
-    def _close_answer(self, run: AnswerRun, message: Message) -> None:
-        """The answer is over: what of it was heard belongs to the history; of noise, not even the sound."""
-        self._run = None
-        if message.state is State.NOISE:
-            return self._contexts.history.drop(run.after)
-        self._contexts.history.add(message, ("answer", run.turn), after=run.after)
-        forgotten = self._contexts.history.forget_oldest(self._prompt_tokens)
-        if forgotten is not None:
-            self._tell(ev.Tell("forgotten", run.turn, fields={"question": forgotten.text or "(spoken)"}))
-
-    def _set_sound(self, command: ev.SetSound) -> None:
-        if self._run is not None:
-            self._run.set_sound(command.sound)
-
-    def _shut(self, command: ev.Shut) -> None:
-        if self._run is not None:
-            self._run.cut()
-
 
 _CARRY_OUT: dict[type, Callable[[Session, Any], None]] = {
     ev.Listen: lambda session, command: session._monitor.listen(command),
     ev.Probe: lambda session, command: session._monitor.probe(command),
     ev.Decide: lambda session, command: session._monitor.decide(command),
     ev.Forget: lambda session, command: session._monitor.forget(command),
-    ev.Answer: Session._answer,
-    ev.AnswerTyped: Session._answer_typed,
-    ev.Interrupt: Session._interrupt,
-    ev.SetSound: Session._set_sound,
+    ev.Answer: lambda session, command: session._generator.answer(session._monitor.take(command.turn)),
+    ev.AnswerTyped: lambda session, command: session._generator.answer_typed(command),
+    ev.Interrupt: lambda session, command: session._generator.interrupt(command),
+    ev.SetSound: lambda session, command: session._generator.set_sound(command),
     ev.Tell: Session._tell,
-    ev.Shut: Session._shut,
+    ev.Shut: lambda session, command: session._generator.shut(),
 }

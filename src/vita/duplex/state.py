@@ -18,12 +18,13 @@ class Policy:
 
     early_threshold: the probability of a question from which the old answer is stopped while its interruption is still
         being spoken; from the same probability of noise on, the answer is not lowered any more. Above 1: never.
+        `benchmarks/live.py early` has the curve.
     early_after_s: so much of a turn is read before it is judged early.
     backchannel_ms: a turn with less voice than this does not interrupt an answer ("mm-hm", "嗯").
     min_turn_ms: a turn with less voice than this is noise, whenever it comes.
     """
 
-    early_threshold: float = 0.8
+    early_threshold: float = 0.9
     early_after_s: float = 0.6
     backchannel_ms: float = 350.0
     min_turn_ms: float = 160.0

@@ -47,6 +47,11 @@ class LocalEngine:
         """See Engine."""
         return self.processor.config.history_tokens
 
+    @property
+    def has_tools(self) -> bool:
+        """See Engine."""
+        return self.processor.template.has_tools
+
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> LocalContext:
         """See Engine. Read with the first turn: which system prompt is used can depend on what is shown first."""
         self.budget.check(1)

@@ -217,6 +217,11 @@ class Engine(Protocol):
         """Live conversations keep no more than this for the model; None: as they like."""
         ...
 
+    @property
+    def has_tools(self) -> bool:
+        """Whether conversations may have tools, and calls of them."""
+        ...
+
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> Context:
         """A new conversation; `system` replaces the model's own system prompt, `messages` were said before."""
         ...

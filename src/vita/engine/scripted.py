@@ -52,6 +52,7 @@ class ScriptedEngine:
         script: decides on each reply; or the replies themselves, in order, for all contexts together.
         hears: decides on each probe of a sound; or the probabilities from some seconds on, see `by_seconds`.
         says: the words of a sound.
+        has_tools: see Engine.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class ScriptedEngine:
         script: Script | Sequence[Line],
         hears: Hears | Sequence[tuple[float, Mapping[State, float]]] = ALWAYS_A_QUESTION,
         says: Says = lambda samples: None,
+        *,
+        has_tools: bool = False,
     ) -> None:
         lines = iter(()) if callable(script) else iter(script)
         self.script: Script = script if callable(script) else lambda messages: next(lines)
         self.hears: Hears = hears if callable(hears) else by_seconds(hears)
-        self.says = says
+        self.says, self.has_tools = says, has_tools
 
     @property
     def history_tokens(self) -> int | None:

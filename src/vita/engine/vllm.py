@@ -51,6 +51,11 @@ class VllmEngine:
         """See Engine."""
         return self.processor.config.history_tokens
 
+    @property
+    def has_tools(self) -> bool:
+        """See Engine. The server is not told of tools."""
+        return False
+
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> VllmContext:
         """See Engine."""
         start = [] if system is None else [Message.system(system)]

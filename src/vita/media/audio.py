@@ -45,11 +45,20 @@ def load_audio(
     """
     with open_source(source, limits=limits, policy=policy) as opened:
         try:
-            file = soundfile.SoundFile(opened.file)
+            file = _sndfile(opened)
         except soundfile.SoundFileError:
             return _load_with_ffmpeg(opened, limits)
         with file:
             return _load_with_sndfile(file, opened.name, limits)
+
+
+def _sndfile(opened: Opened) -> soundfile.SoundFile:
+    """By its descriptor where it lies on the disk: libsndfile then reads without asking Python for each piece."""
+    try:
+        descriptor = opened.file.fileno()
+    except OSError:  # bytes in memory
+        return soundfile.SoundFile(opened.file)
+    return soundfile.SoundFile(descriptor, closefd=False)
 
 
 def resample_audio(

@@ -9,7 +9,9 @@ import functools
 import http.client
 import io
 import ipaddress
+import queue
 import socket
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -50,7 +52,7 @@ class Guard:
 
     def connect(self, address: tuple[str, int], *_: object) -> socket.socket:
         """A connected socket to the first allowed address of a host. Stands in for socket.create_connection."""
-        infos = socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM)
+        infos = _look_up(address, self.remaining_s())
         allowed = [info for info in infos if self.private_addresses or _is_public(str(info[4][0]))]
         if not allowed:
             raise MediaError(
@@ -69,6 +71,28 @@ class Guard:
                 connection.close()
                 last_error = error
         raise last_error or OSError("no address")
+
+
+def _look_up(address: tuple[str, int], within_s: float) -> list[Any]:
+    """What socket.getaddrinfo finds. It has no time limit of its own: one that takes too long is left to its thread,
+    which ends when the system gives up. Raises OSError, TimeoutError, UnicodeError.
+    """
+    found: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            found.put(socket.getaddrinfo(address[0], address[1], type=socket.SOCK_STREAM))
+        except (OSError, ValueError) as error:  # raised again below
+            found.put(error)
+
+    threading.Thread(target=look_up, name="look-up", daemon=True).start()
+    try:
+        result = found.get(timeout=within_s)
+    except queue.Empty:
+        raise TimeoutError("the look-up of the name took too long") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def _is_public(ip: str) -> bool:

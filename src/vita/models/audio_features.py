@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vita.errors import MediaError
+from vita.models.compiled_mel import compiled_mel_features
 from vita.models.configuration_audio import WHISPER_HOP, VitaAudioConfig
 from vita.models.filterbank import SAMPLE_RATE_HZ, WINDOW_MS, mel_features
 
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
     from transformers import WhisperFeatureExtractor
 
 
-def audio_features(samples: np.ndarray, config: VitaAudioConfig) -> np.ndarray:
+def audio_features(samples: np.ndarray, config: VitaAudioConfig, *, compiled: bool = False) -> np.ndarray:
     """Mel features of a clip, float32 [config.num_frames(len(samples)), F].
 
     Whisper's are those of each window by itself. Of the last window only the frames that hear the sound are given: all
-    behind them are the same, and `WhisperTower` knows which.
+    behind them are the same, and `WhisperTower` knows which. With `compiled`, ours are made by compiled loops (numba).
     """
     if config.encoder == "whale":
-        return mel_features(samples)
+        return compiled_mel_features(samples) if compiled else mel_features(samples)
     num_frames = config.num_frames(len(samples))
     if not num_frames:
         duration_ms = 1000 * len(samples) / SAMPLE_RATE_HZ

@@ -7,7 +7,6 @@ Legend: B rows, T positions, A heads of queries, G heads of keys, D width of a h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,23 +18,33 @@ NAME = "vita_packed"
 ARGUMENT = "sample_lengths"
 
 
-def use_packed_attention(language_model: PreTrainedModel) -> bool:
-    """Turns it on: from then on every call needs `sample_lengths`. False for models that do not only attend so."""
+class SampleLengths:
+    """Tokens of each sample of all rows. An object, for torch.compile compiles anew for each list of numbers.
+
+    Args:
+        position_ids_BT: they count from 0 in each sample.
+    """
+
+    def __init__(self, position_ids_BT: Tensor) -> None:
+        starts = (position_ids_BT.reshape(-1) == 0).nonzero()[:, 0].tolist()
+        ends = [*starts[1:], position_ids_BT.numel()]
+        self.lengths = [end - start for start, end in zip(starts, ends, strict=True)]
+
+
+def use_packed_attention(language_model: PreTrainedModel, *, compiled: bool = False) -> bool:
+    """Turns it on: from then on every call needs `sample_lengths`. False for models that do not only attend so.
+
+    With `compiled`, for layers that torch.compile compiles: it is left out of what is compiled.
+    """
     config = language_model.config
     slides = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
     if slides or not getattr(language_model, "_supports_attention_backend", False):
         return False
     if config._attn_implementation not in ("sdpa", "eager"):
         return False  # FlashAttention
-    AttentionInterface.register(NAME, packed_attention)
+    AttentionInterface.register(NAME, torch.compiler.disable(packed_attention) if compiled else packed_attention)
     language_model.set_attn_implementation(NAME)
     return True
-
-
-def sample_lengths(position_ids_BT: Tensor) -> list[int]:
-    """Tokens of each sample of all rows, one after another: positions count from 0 in each."""
-    starts = (position_ids_BT.reshape(-1) == 0).nonzero()[:, 0].tolist()
-    return [end - start for start, end in zip(starts, [*starts[1:], position_ids_BT.numel()], strict=True)]
 
 
 def packed_attention(
@@ -45,7 +54,7 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    sample_lengths: Sequence[int],
+    sample_lengths: SampleLengths,
     dropout: float = 0.0,
     scaling: float | None = None,
     **kwargs: Any,
@@ -67,7 +76,7 @@ def packed_attention(
         F.scaled_dot_product_attention(
             q, k, v, dropout_p=dropout, scale=scaling, is_causal=True, enable_gqa=q.shape[1] != k.shape[1]
         )
-        for q, k, v in zip(*(part.split(list(sample_lengths), dim=2) for part in parts), strict=True)
+        for q, k, v in zip(*(part.split(sample_lengths.lengths, dim=2) for part in parts), strict=True)
     ]
     out = torch.cat(pieces, dim=2).reshape(heads, rows, length, width)
     return out.permute(1, 2, 0, 3).contiguous(), None

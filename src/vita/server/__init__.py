@@ -22,6 +22,7 @@ realtime/         /v1/realtime
 metrics.py        Prometheus
 logs.py           log lines as JSON
 certificate.py    a self-signed certificate
+memory.py         what is freed goes back to the system
 serving.py        Uvicorn: socket, TLS, draining
 workers.py        several processes behind one address
 balancer.py       which of them gets a connection

@@ -22,6 +22,7 @@ from vita.server.gate import Gate
 from vita.server.metrics import Metrics
 from vita.server.page import Page
 from vita.server.realtime.conversation import LiveParts
+from vita.server.realtime.recording import Recorder
 from vita.server.realtime.route import Realtime
 from vita.server.replies import Desk
 from vita.server.settings import ServerSettings
@@ -88,7 +89,8 @@ def create_app(
     app.include_router(Transcription(engine, settings).router())
     live = LiveParts(
         engine=engine, settings=settings, metrics=metrics, speaker=speaker, make_activity=make_activity,
-        make_clock=RealClock,
+        make_clock=RealClock, recorder=Recorder(settings.record_to, settings.max_recorded_bytes)
+        if settings.record_to else None,
     )  # fmt: skip
     realtime = Realtime(live)
     app.include_router(realtime.router())

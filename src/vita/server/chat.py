@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from vita.chat.state import StateMode
+from vita.chat.tools import Tool
 from vita.engine.protocol import Engine, Reply, Sampling
 from vita.errors import VitaError
 from vita.server.chat_reply import OutgoingReply, ReplySound
-from vita.server.chat_request import AudioOptions, ChatRequest
+from vita.server.chat_request import AudioOptions, ChatRequest, ToolMessage
 from vita.server.chat_response import ChatChunk, ChatCompletion
 from vita.server.conversation import ConversationReader
 from vita.server.edge import NOTES
@@ -60,11 +62,13 @@ class Chat:
         """One request. Raises ApiError and VitaError as long as nothing has been sent."""
         check_other_fields(body.model_extra or {})
         check_model(body.model, self._settings)
+        tools = self._tools(body)
         spoken = self._sound(body)
         sampling = self._sampling(body)
         async with until_client_leaves(request.receive):
-            running = await self._desk.begin(self._opener(body, sampling))
-            reply = OutgoingReply(running, body, self._settings.model_name, request.scope[NOTES])
+            running = await self._desk.begin(self._opener(body, sampling, tools))
+            name, notes = self._settings.model_name, request.scope[NOTES]
+            reply = OutgoingReply(running, body, name, notes, may_call=bool(tools))
             if body.stream:
                 events = _events(reply, spoken)
                 return LiveStream(events, media_type="text/event-stream", close=running.abort)
@@ -75,22 +79,38 @@ class Chat:
             return Response(completion.model_dump_json(), media_type="application/json")
         return Response(status_code=499)  # nobody is there to read it
 
-    def _opener(self, body: ChatRequest, sampling: Sampling) -> Callable[[Callable[[], None]], Reply]:
+    def _opener(
+        self, body: ChatRequest, sampling: Sampling, tools: Sequence[Tool]
+    ) -> Callable[[Callable[[], None]], Reply]:
         def opener(check: Callable[[], None]) -> Reply:
-            messages = ConversationReader(self._settings, self._transcripts.find, check).read(body.messages)
+            reader = ConversationReader(self._settings, self._transcripts.find, check)
+            messages = reader.read(body.messages, tools)
             check()
             return self._engine.open(messages=messages).reply(sampling)
 
         return opener
 
+    def _tools(self, body: ChatRequest) -> list[Tool]:
+        """What the model may call. Raises ApiError for a model that cannot."""
+        has_calls = any(isinstance(message, ToolMessage) for message in body.messages)
+        if (body.tools or has_calls) and not self._engine.has_tools:
+            message = "tools are not supported by this model: its chat template has none; leave them out"
+            raise ApiError(400, message, param="tools", code="unsupported_parameter")
+        if body.tool_choice == "none":
+            return []
+        definitions = [tool.function.model_dump(exclude_none=True) for tool in body.tools or ()]
+        return [Tool(json.dumps(definition, ensure_ascii=False)) for definition in definitions]
+
     def _sampling(self, body: ChatRequest) -> Sampling:
+        """A tool's result is never taken for noise."""
+        state: StateMode = body.vita.state if body.vita else "auto"
         asked = body.max_completion_tokens or body.max_tokens or self._settings.default_tokens
         return Sampling(
             max_new_tokens=min(asked, self._settings.max_tokens),
             temperature=body.temperature or 0.0,
             top_p=1.0 if body.top_p is None else body.top_p,
             seed=body.seed,
-            state=body.vita.state if body.vita else "auto",
+            state="answer" if isinstance(body.messages[-1], ToolMessage) else state,
         )
 
     def _sound(self, body: ChatRequest) -> ReplySound | None:

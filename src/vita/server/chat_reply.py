@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
+from vita.chat.tools import CallReader, ToolCall
 from vita.server.chat_request import AudioOptions, ChatRequest
 from vita.server.chat_response import (
     AudioDelta,
@@ -18,6 +19,7 @@ from vita.server.chat_response import (
     Delta,
     FinishReason,
     Judgement,
+    MadeToolCall,
     ReplyMessage,
     SpokenReply,
     UsageReport,
@@ -38,11 +40,16 @@ class OutgoingReply:
         request: what was asked for.
         model: how the model is called.
         notes: gets what the log line shall say.
+        may_call: whether calls of tools are looked for in the text.
     """
 
-    def __init__(self, running: RunningReply, request: ChatRequest, model: str, notes: dict[str, Any]) -> None:
+    def __init__(
+        self, running: RunningReply, request: ChatRequest, model: str, notes: dict[str, Any], *, may_call: bool = False
+    ) -> None:
         self.running, self._request, self._model, self._notes = running, request, model, notes
         self._cutter = StopCutter(request.stops)
+        self._calls = CallReader()
+        self._may_call, self._most_calls = may_call, 1 if request.parallel_tool_calls is False else None
         self._id, self._created = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
 
     @property
@@ -51,7 +58,26 @@ class OutgoingReply:
         return Judgement(state=self.running.reply.state, probabilities=self.running.reply.probabilities)
 
     async def pieces(self) -> AsyncIterator[str]:
-        """The text."""
+        """The text, without calls of tools; those are in `calls` when it has ended."""
+        if not self._may_call:
+            async for piece in self._until_stop():
+                yield piece
+            return
+        async for piece in self._until_stop():
+            if text := self._calls.push(piece):
+                yield text
+            if self._most_calls is not None and len(self._calls.calls) >= self._most_calls:
+                self.running.abort()
+                return
+        if rest := self._calls.finish():
+            yield rest
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """What the reply asks for."""
+        return self._calls.calls[: self._most_calls]
+
+    async def _until_stop(self) -> AsyncIterator[str]:
         async for piece in self.running:
             if text := self._cutter.push(piece):
                 yield text
@@ -67,8 +93,8 @@ class OutgoingReply:
         self._notes.update(state=result.state.value, ending=result.ending, **result.usage.to_dict())
         for name in ("prefill_ms", "first_token_ms", "total_ms"):
             self._notes[name] = round(getattr(result.timing, name), 1)
-        reason = "length" if result.ending == "length" and not self._cutter.hit else "stop"
-        return reason, UsageReport.of(result.usage)
+        reason: FinishReason = "length" if result.ending == "length" and not self._cutter.hit else "stop"
+        return "tool_calls" if self.calls else reason, UsageReport.of(result.usage)
 
     async def whole(self, spoken: ReplySound | None) -> ChatCompletion:
         """All of it as one object."""
@@ -77,6 +103,11 @@ class OutgoingReply:
         message = ReplyMessage(content=text, vita=self.judgement)
         if spoken is not None and text:
             message = ReplyMessage(content=None, audio=await spoken.file(text), vita=self.judgement)
+        if self.calls:
+            message.content, message.tool_calls = (
+                message.content or None,
+                [MadeToolCall.of(call) for call in self.calls],
+            )
         choice = Choice(message=message, finish_reason=reason)
         return ChatCompletion(id=self._id, created=self._created, model=self._model, choices=[choice], usage=usage)
 
@@ -89,6 +120,8 @@ class OutgoingReply:
         else:
             async for delta in spoken.deltas(self.pieces()):
                 yield self._chunk(Delta(audio=delta))
+        for index, call in enumerate(self.calls):
+            yield self._chunk(Delta(tool_calls=[MadeToolCall.of(call, index)]))
         reason, usage = await self.finish()
         yield self._chunk(Delta(), reason)
         if self._request.stream_options and self._request.stream_options.include_usage:

@@ -6,10 +6,12 @@ fields of the request itself are judged by `parameters.py`. `vita` is ours.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from vita.chat.tools import json_object
 from vita.tokens import State
 
 _INT64 = 2**63
@@ -84,17 +86,69 @@ class TurnState(BaseModel):
     state: State
 
 
+class FunctionCall(BaseModel):
+    """What a reply asked for. arguments: a JSON object, as text."""
+
+    name: str
+    arguments: str
+
+    @field_validator("arguments")
+    @classmethod
+    def _is_an_object(cls, text: str) -> str:
+        found = json_object(text or "{}")
+        if found is None:
+            raise ValueError("not a JSON object")
+        return json.dumps(found, ensure_ascii=False)
+
+
+class MadeCall(BaseModel):
+    """A call of a reply of before."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
 class AssistantMessage(BaseModel):
-    """A reply of before: its text, or the id of its sound."""
+    """A reply of before: its text, or the id of its sound, or its calls of tools."""
 
     role: Literal["assistant"]
     content: str | list[TextPart] | None = None
     audio: AudioReference | None = None
     vita: TurnState | None = None
-    tool_calls: list | None = Field(default=None, max_length=0)
+    tool_calls: list[MadeCall] | None = Field(default=None, max_length=64)
 
 
-ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage, Field(discriminator="role")]
+class ToolMessage(BaseModel):
+    """What came of a call."""
+
+    role: Literal["tool"]
+    tool_call_id: str
+    content: str | list[TextPart]
+
+
+ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
+
+
+class FunctionDefinition(BaseModel):
+    """A function: its name, what it is for, and a JSON schema of its arguments. `strict` is ignored."""
+
+    name: str = Field(pattern=r"^[\w.-]{1,64}$")
+    description: str | None = Field(default=None, max_length=4096)
+    parameters: dict[str, Any] | None = None
+
+    @field_validator("parameters")
+    @classmethod
+    def _is_text(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        json.dumps(schema, ensure_ascii=False).encode()  # raises a ValueError for half a surrogate pair
+        return schema
+
+
+class ToolDefinition(BaseModel):
+    """Something that the model may call."""
+
+    type: Literal["function"]
+    function: FunctionDefinition
 
 
 StopSequence = Annotated[str, Field(max_length=200)]
@@ -136,6 +190,9 @@ class ChatRequest(BaseModel):
     top_p: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     seed: int | None = Field(default=None, ge=-_INT64, lt=_INT64)
     stop: StopSequence | list[StopSequence] | None = None
+    tools: list[ToolDefinition] | None = Field(default=None, max_length=64)
+    tool_choice: Literal["none", "auto"] | None = None
+    parallel_tool_calls: bool | None = None
     vita: VitaOptions | None = None
 
     @field_validator("stop")

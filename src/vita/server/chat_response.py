@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
+from vita.chat.tools import ToolCall
 from vita.engine.protocol import Usage
 from vita.tokens import State
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Judgement(BaseModel):
@@ -32,14 +34,45 @@ class SpokenReply(BaseModel):
     transcript: str
 
 
+class CalledFunction(BaseModel):
+    """arguments: a JSON object, as text; the model wrote it, so that it may not fit the function."""
+
+    name: str
+    arguments: str
+
+
+class MadeToolCall(BaseModel):
+    """That the model asks for a function. index: only in a stream, where a call comes whole."""
+
+    index: int | None = None
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+    @classmethod
+    def of(cls, call: ToolCall, index: int | None = None) -> MadeToolCall:
+        """From the model's, with an id."""
+        function = CalledFunction(name=call.name, arguments=call.arguments)
+        return cls(index=index, id=f"call_{uuid.uuid4().hex}", function=function)
+
+    @model_serializer(mode="wrap")
+    def _without_nulls(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_nulls(serialize(self))
+
+
 class ReplyMessage(BaseModel):
-    """The reply. content: its text; null where it is spoken."""
+    """The reply. content: its text; null where it is spoken, or calls tools."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None
     refusal: None = None
     audio: SpokenReply | None = None
+    tool_calls: list[MadeToolCall] | None = None
     vita: Judgement
+
+    @model_serializer(mode="wrap")
+    def _calls_if_any(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value is not None or name != "tool_calls"}
 
 
 class Choice(BaseModel):
@@ -94,7 +127,7 @@ class _Addition(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_nulls(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in serialize(self).items() if value is not None}
+        return _without_nulls(serialize(self))
 
 
 class AudioDelta(_Addition):
@@ -112,6 +145,7 @@ class Delta(_Addition):
     role: Literal["assistant"] | None = None
     content: str | None = None
     audio: AudioDelta | None = None
+    tool_calls: list[MadeToolCall] | None = None
     vita: Judgement | None = None
 
 
@@ -132,3 +166,7 @@ class ChatChunk(BaseModel):
     model: str
     choices: list[ChunkChoice]
     usage: UsageReport | None = None
+
+
+def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

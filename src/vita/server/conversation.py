@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vita.chat.messages import Audio, Image, Message, Part, Text, Video, check_messages
+from vita.chat.tools import Tool, ToolCall
 from vita.errors import LimitError
 from vita.media import load_audio, load_image, load_video
 from vita.server.chat_request import (
@@ -18,6 +19,7 @@ from vita.server.chat_request import (
     ImagePart,
     SystemMessage,
     TextPart,
+    ToolMessage,
     UserMessage,
     UserPart,
 )
@@ -42,10 +44,11 @@ class ConversationReader:
         self._settings, self._find_transcript, self._check = settings, find_transcript, check
         self._num_media = self._num_pixels = 0
 
-    def read(self, messages: Sequence[ChatMessage]) -> list[Message]:
-        """The conversation. Raises ApiError and VitaError for what cannot be read."""
+    def read(self, messages: Sequence[ChatMessage], tools: Sequence[Tool] = ()) -> list[Message]:
+        """The conversation, in which `tools` may be called. Raises ApiError and VitaError for what cannot be read."""
         system: list[str] = []
         turns: list[Message] = []
+        open_calls: list[str] = []
         for index, message in enumerate(messages):
             if isinstance(message, SystemMessage) and not turns:
                 system.append(_text(message.content))
@@ -53,11 +56,21 @@ class ConversationReader:
                 turns.append(Message.system(_text(message.content)))
             elif isinstance(message, AssistantMessage):
                 turns.append(self._reply(message, index, turns))
+                open_calls = [call.id for call in message.tool_calls or ()]
+            elif isinstance(message, ToolMessage):
+                if message.tool_call_id not in open_calls:
+                    raise ApiError(400, "this result belongs to no call of the reply before it", code="call_not_found",
+                                   param=f"messages.{index}.tool_call_id")  # fmt: skip
+                open_calls.remove(message.tool_call_id)
+                turns.append(Message("tool", (Text(_text(message.content)),)))
             else:
                 parts = self._parts(message)
                 before = turns.pop().parts if turns and turns[-1].role == "user" else ()
                 turns.append(Message("user", (*before, *parts)))
-        conversation = [*([Message.system("\n\n".join(system))] if system else []), *turns]
+        start = [Message.system("\n\n".join(system))] if system else []
+        if tools:
+            start = [Message("system", start[0].parts if start else (), tools=tuple(tools))]
+        conversation = [*start, *turns]
         check_messages(conversation, answering=True)
         return conversation
 
@@ -69,7 +82,9 @@ class ConversationReader:
                 raise ApiError(400, "the sound of this reply is not known any more; send its transcript as content",
                                param=f"messages.{index}.audio.id", code="audio_not_found")  # fmt: skip
             text = found
-        return Message.assistant(text, message.vita.state if message.vita else _likely_state(text, turns))
+        calls = tuple(ToolCall(call.function.name, call.function.arguments) for call in message.tool_calls or ())
+        state = message.vita.state if message.vita else _likely_state(text or bool(calls), turns)
+        return Message("assistant", (Text(text),), state, calls=calls)
 
     def _parts(self, message: UserMessage) -> list[Part]:
         if isinstance(message.content, str):
@@ -110,9 +125,9 @@ def _text(content: str | list[TextPart] | None) -> str:
     return content if isinstance(content, str) else "\n".join(part.text for part in content or ())
 
 
-def _likely_state(text: str, turns: Sequence[Message]) -> State:
+def _likely_state(has_answered: object, turns: Sequence[Message]) -> State:
     """The state of a reply whose client did not keep it: silence was for noise, sound was a question."""
-    if not text:
+    if not has_answered:
         return State.NOISE
     is_spoken = bool(turns) and any(isinstance(part, Audio) for part in turns[-1].parts)
     return State.SPOKEN_QUERY if is_spoken else State.TYPED_QUERY

@@ -11,7 +11,7 @@ from typing import Any
 from vita.server.failures import ApiError
 
 _IGNORED = frozenset({
-    "user", "metadata", "store", "service_tier", "prediction", "parallel_tool_calls", "prompt_cache_key",
+    "user", "metadata", "store", "service_tier", "prediction", "prompt_cache_key",
     "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "reasoning_effort", "verbosity",
 })  # fmt: skip
 """They name the caller, or are hints for other models."""
@@ -19,8 +19,6 @@ _WITHOUT_EFFECT: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "logprobs": (False,),
     "top_logprobs": (0,),
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
     "functions": ([],),
     "function_call": ("none", "auto"),
     "response_format": ({"type": "text"},),

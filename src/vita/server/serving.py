@@ -24,6 +24,8 @@ from vita.server.certificate import names_of_this_machine, self_signed
 from vita.server.logs import set_up_logs
 
 _BACKLOG = 128
+_PONG_S = 60.0
+"""A pong is read behind all that its client has sent before, which is read no faster than it may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,7 @@ def serve(app: FastAPI, endpoint: Endpoint, listening: socket.socket, *, when_re
         ws="websockets-sansio",
         ws_max_size=app.state.settings.max_event_bytes,
         ws_per_message_deflate=False,
+        ws_ping_timeout=_PONG_S,
         backlog=_BACKLOG,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=endpoint.drain_s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from vita.errors import ConfigError
 from vita.media import FetchPolicy, MediaLimits
@@ -54,6 +55,8 @@ class ServerSettings:
     max_tokens: ceiling on the tokens of a reply, whatever the client asks for.
     default_tokens: tokens of a reply where the client asks for no number.
     max_speech_characters: of one text to be spoken.
+    record_to: a folder in which realtime sessions are recorded; None: they are not.
+    max_recorded_bytes: of all that is in this folder; then nothing more is recorded.
     media: limits on each medium.
     fetch: what a URL in a request may be; by default no file, and no address that is not public.
     """
@@ -84,6 +87,8 @@ class ServerSettings:
     max_tokens: int = 4096
     default_tokens: int = 256
     max_speech_characters: int = 4096
+    record_to: Path | None = None
+    max_recorded_bytes: int = 1024 * _MIB
     media: MediaLimits = field(default_factory=_server_media)
     fetch: FetchPolicy = field(default_factory=_server_fetch)
 

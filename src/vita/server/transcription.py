@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import anyio.from_thread
 import anyio.to_thread
+import numpy as np
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
@@ -72,16 +74,25 @@ class Transcription:
     def _words(self, data: bytes) -> str:
         """The words of a sound file, in a worker thread. Raises VitaError, ApiError."""
         samples = load_audio(data, limits=self._settings.media, policy=self._settings.fetch)
-        context = self._engine.open()
-        listening = context.listen()
-        try:
-            for start in range(0, len(samples), _PIECE):
-                listening.push(samples[start : start + _PIECE])
-                anyio.from_thread.check_cancelled()
-            words = listening.words()
-        finally:
-            listening.cancel()
-            context.rewind(0)
+        words = words_of(self._engine, samples, anyio.from_thread.check_cancelled)
         if words is None:
             raise ApiError(400, "this model was not trained to tell the words of a sound", code="not_supported")
-        return words.text
+        return words
+
+
+def words_of(engine: Engine, samples: np.ndarray, check: Callable[[], None]) -> str | None:
+    """The words of a sound, float32 [num_samples] at 16 kHz; None from a model that hears none.
+
+    `check` is called now and then; it raises when nobody waits any more. Raises VitaError for what cannot be heard.
+    """
+    context = engine.open()
+    listening = context.listen()
+    try:
+        for start in range(0, len(samples), _PIECE):
+            listening.push(samples[start : start + _PIECE])
+            check()
+        words = listening.words()
+    finally:
+        listening.cancel()
+        context.rewind(0)
+    return None if words is None else words.text

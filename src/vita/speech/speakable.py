@@ -1,4 +1,4 @@
-"""From a written reply to what is said: Markdown and state tokens out, sums in words, a run of text per language.
+"""From a written reply to what is said: Markdown and state tokens out, a run of text per language.
 
 Called by the voices, on whole replies or on one clause at a time. English and Chinese.
 """
@@ -24,12 +24,6 @@ _MARKDOWN = [
     (re.compile(r"(?<![\w*])([*_])(?=\S)([^*_\n]+?)(?<=\S)\1(?![\w*])"), r"\2"),  # italics
     (re.compile(r"`+([^`]*)`+"), r"\1"),  # code
 ]
-_SIGNS = {
-    "en": {"+": "plus", "-": "minus", "−": "minus", "*": "times", "×": "times", "/": "divided by",
-           "÷": "divided by", "=": "equals"},
-    "zh": {"+": "加", "-": "减", "−": "减", "*": "乘", "×": "乘", "/": "除以", "÷": "除以", "=": "等于"},
-}  # fmt: skip
-_SIGN = re.compile(r"(?<=[\d?？])\s*([+\-−*×/÷=])\s*(?=[\d?？])")
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3007\U00020000-\U0003134f"
 _RUN = re.compile(f"[{_HAN}]|[^\\W\\d_{_HAN}]")
 
@@ -62,9 +56,3 @@ def split_by_language(text: str, lang: str | None = None) -> list[tuple[str, str
         return [(lang or "en", text)] if text.strip() else []
     runs[-1][1] = text[start:]
     return [(language, run) for language, run in runs]
-
-
-def read_signs(text: str, language: str) -> str:
-    """Arithmetic signs between numbers, in words ("3+4=7" -> "3 plus 4 equals 7")."""
-    words = _SIGNS[language]
-    return _SIGN.sub(lambda match: f" {words[match.group(1)]} ", text)

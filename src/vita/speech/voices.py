@@ -15,7 +15,8 @@ import numpy as np
 
 from vita.errors import ConfigError, DependencyError
 from vita.speech.espeak import Espeak
-from vita.speech.speakable import read_signs, speakable, split_by_language
+from vita.speech.in_words import in_words
+from vita.speech.speakable import speakable, split_by_language
 
 ENTRY_POINT_GROUP = "vita.voices"
 
@@ -78,7 +79,7 @@ class EspeakVoice:
         name = options.mandarin if language == "zh" else options.english
         voice = f"{name}+{options.variant}" if options.variant else name
         return self.espeak.synthesize(
-            read_signs(text, language), voice, rate_wpm=options.rate_wpm, pitch=options.pitch, range=options.range,
+            in_words(text, language), voice, rate_wpm=options.rate_wpm, pitch=options.pitch, range=options.range,
             volume=options.volume, end_pause=True,
         )  # fmt: skip
 

@@ -40,6 +40,7 @@ def _frozen(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _digest(value: Tensor) -> str:
-    local = getattr(value, "to_local", lambda: value)()  # a rank's share under FSDP2
+    local = getattr(value, "to_local", lambda: value)()  # a rank's share under FSDP2; ds_tensor is that under ZeRO-3
+    local = getattr(local, "ds_tensor", local)
     content = local.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return hashlib.blake2b(content.numpy().tobytes(), digest_size=16).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,17 @@ from typing import Any
 from vita.errors import ConfigError, DataError, DependencyError
 
 POCKET_ENDING = ".log.jsonl"
+POCKET_ORDER = {name: place for place, name in enumerate(("language", "seeing", "hearing", "multimodal"))}
+_LOGARITHMIC = 20.0
 _SMOOTHING = 0.05
 
 
 def read_logs(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Stage -> the rows of its log, the stage that began first first. Raises DataError where there are none."""
-    paths = [*folder.glob("*/log.jsonl"), *folder.glob(f"*{POCKET_ENDING}")]
+    """Stage -> the rows of its log, in the order of the stages. Raises DataError where there are none."""
+    paths = sorted([*folder.glob("*/log.jsonl"), *folder.glob(f"*{POCKET_ENDING}")], key=lambda p: p.stat().st_mtime)
     found: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime):
-        name = path.name.removesuffix(POCKET_ENDING) if path.name.endswith(POCKET_ENDING) else path.parent.name
+    for path in sorted(paths, key=lambda path: POCKET_ORDER.get(_stage_of(path), len(POCKET_ORDER))):
+        name = _stage_of(path)
         try:
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         except (OSError, ValueError) as error:
@@ -27,6 +30,10 @@ def read_logs(folder: Path) -> dict[str, list[dict[str, Any]]]:
     if not found:
         raise DataError(f"no stage in {folder} has a log yet", fix="train first, or give the run's folder by --out")
     return found
+
+
+def _stage_of(path: Path) -> str:
+    return path.name.removesuffix(POCKET_ENDING) if path.name.endswith(POCKET_ENDING) else path.parent.name
 
 
 def smoothed(values: list[float], share: float = _SMOOTHING) -> list[float]:
@@ -57,6 +64,11 @@ def plot_run(folder: Path, path: Path) -> list[str]:
         steps, losses = [row["step"] for row in rows], [row["loss"] for row in rows]
         axis.plot(steps, losses, linewidth=0.6, alpha=0.4, label="loss")
         axis.plot(steps, smoothed(losses), color="C0", label="running mean")
+        for before, row in itertools.pairwise(rows):
+            if row.get("run") != before.get("run"):  # of a stage that was trained in several runs
+                axis.axvline(before["step"], color="grey", linewidth=0.6, linestyle=":")
+        if max(losses) > _LOGARITHMIC * min(losses) > 0:
+            axis.set_yscale("log")
         held_out = [(row["step"], row["held_out_loss"]) for row in rows if "held_out_loss" in row]
         if held_out:
             axis.plot(*zip(*held_out, strict=True), color="C1", marker="o", markersize=3, label="held out")

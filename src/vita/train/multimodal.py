@@ -9,9 +9,10 @@ from vita.synth.questions import clip_question, decorate, picture_turn
 from vita.synth.speech_set import spoken_form
 from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
+from vita.tokens import IGNORE_LABEL
 from vita.train.curriculum import EVERYTHING, Lesson, LessonSequences
 from vita.train.features import FeatureShard, indices_with_pictures
-from vita.train.samples import HISTORY_RATE, Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form
+from vita.train.samples import Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form
 
 SPOKEN_SHARE = 0.37
 PICTURE_SHARE = 0.45
@@ -20,9 +21,31 @@ CHART_TIMES = 2
 """How often a flow chart is among these pictures for once of any other: what comes after a box is learned last."""
 SIMULATED_SHARE = 0.45
 """Of these, how many are heard (simulated); the others are typed."""
+HISTORY_RATE = 0.3
+"""Of the sequences, those of more than one turn."""
+MAX_TURNS = 9
+MAX_HISTORY = 320
+"""Positions before the last turn; a live conversation forgets what is older (`history_tokens` of the model)."""
+CUT_RATE = 0.5
+"""Of the long answers that another turn follows, those that were interrupted: only their beginning was heard."""
+LONG_ANSWER = 12
+"""Ids of a reply from which it is long."""
 SYMBOLIC_SHARE = 0.06
 """Of the sequences, those of stage 1's whole mixture, and as many of its last lesson: what was learned is kept."""
 LESSON = Lesson(share=0.0, kinds=EVERYTHING, spoken=0.45, brief=0.3)
+
+
+def _interrupt(sequence: Sequence_, rng: random.Random) -> None:
+    """Cut the last reply of a sequence, if it is long, as an interruption leaves it: the end is not learned."""
+    first = len(sequence.labels)
+    while first and sequence.labels[first - 1] != IGNORE_LABEL:
+        first -= 1
+    if len(sequence.labels) - first < LONG_ANSWER:
+        return
+    end = sequence.ids[-1]
+    kept = rng.randrange(first + 2, len(sequence.ids) - 1)
+    del sequence.ids[kept:], sequence.labels[kept:]
+    sequence.add([end])
 
 
 class RealSequences:
@@ -42,12 +65,17 @@ class RealSequences:
                 self.spoken += [(s, i)] * {"salad": 0, "sum": 2}.get(item.turn.kind, 1)
 
     def __call__(self, rng: random.Random) -> Sequence_:
-        """One sequence of one to three turns."""
+        """One sequence of one to MAX_TURNS turns, the last of which begins within MAX_HISTORY positions."""
         draw = rng.random()
         if draw < 2 * SYMBOLIC_SHARE:
             return symbolic_sequence(self.writer, rng) if draw < SYMBOLIC_SHARE else self.lesson(rng)
         sequence = Sequence_()
-        for _ in range(1 if rng.random() > HISTORY_RATE else 2):
+        turns = 1 if rng.random() > HISTORY_RATE else rng.randint(2, MAX_TURNS)
+        for _ in range(turns):
+            if len(sequence.ids) > MAX_HISTORY:
+                break
+            if sequence.ids and rng.random() < CUT_RATE:
+                _interrupt(sequence, rng)
             draw = rng.random()
             if draw < SPOKEN_SHARE:
                 self._spoken(sequence, rng)

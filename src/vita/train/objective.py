@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from vita.data.loader import ReplyEncoder, ResumableLoader
 from vita.data.mixture import Mixture
 from vita.models.modeling_vita import VitaForConditionalGeneration
-from vita.models.packed_attention import ARGUMENT, sample_lengths, use_packed_attention
+from vita.models.packed_attention import ARGUMENT, SampleLengths, use_packed_attention
 from vita.models.processing_vita import VitaProcessor
 from vita.train.ctc import CtcObjective
 from vita.train.export import load_for_stage
@@ -84,7 +84,7 @@ class ReplyObjective:
         self._processor = VitaProcessor.from_pretrained(source)
         self.model = load_for_stage(source, stage, recipe.precision, whole_parts=processes.shares_weights)
         self.notes: list[str] = []
-        self._splits = recipe.packing and use_packed_attention(_language_model(self.model))
+        self._splits = recipe.packing and use_packed_attention(_language_model(self.model), compiled=recipe.compile)
         if recipe.gradient_checkpointing:
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self._needs = {
@@ -121,7 +121,7 @@ class ReplyObjective:
             inputs, config, pictures=self._needs["vision"], sounds=self._needs["audio"]
         )
         if self._splits:
-            given[ARGUMENT] = sample_lengths(inputs["position_ids"])
+            given[ARGUMENT] = SampleLengths(inputs["position_ids"])
         coefficient = getattr(config.text_config, "router_aux_loss_coef", 0.0) if share is not None else 0.0
         if coefficient:
             given["output_router_logits"] = True

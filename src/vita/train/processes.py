@@ -1,4 +1,4 @@
-"""One training process or several: DDP by Accelerate, FSDP2 by torch, and what differs between them and one process.
+"""One training process or several (DDP by Accelerate, FSDP2 by torch, ZeRO-3 by DeepSpeed), and what differs then.
 
 Called by `tuning.py`. The processes are started by torchrun or `accelerate launch`.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -20,7 +21,9 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from vita.errors import ConfigError, DependencyError
 from vita.models.modeling_vita import VitaForConditionalGeneration
-from vita.train.tuning_recipe import TuningRecipe
+from vita.train.optimiser import update
+from vita.train.tuning_recipe import FSDP2, ZERO3, TuningRecipe
+from vita.train.zero3 import Zero3, check_installed, gathered, is_shared
 
 TIMEOUT = timedelta(hours=2)  # the first process writes a large model while the others wait
 
@@ -43,9 +46,11 @@ class Processes:
             raise ConfigError(
                 f"{self.world_size} processes, but the recipe has parallel: none", fix="--set parallel=ddp"
             )
+        if self.parallel == ZERO3:
+            check_installed()
         self.device = self._accelerator.device
         self._bf16, self._compile = recipe.precision == "bf16", recipe.compile
-        self._forward: nn.Module | None = None
+        self._forward: nn.Module | Zero3 | None = None
 
     @property
     def is_main(self) -> bool:
@@ -55,22 +60,30 @@ class Processes:
     @property
     def shares_weights(self) -> bool:
         """Whether each process holds a share of the weights, and all pass through every part together."""
-        return self.parallel == "fsdp2"
+        return self.parallel in (FSDP2, ZERO3)
 
     def place(self, model: nn.Module) -> None:
-        """Moves a model to where it is trained; with FSDP2, shares out its weights. Its optimiser comes after."""
+        """Moves a model to where it is trained; with FSDP2, shares out its weights. `shared_optimiser` comes after."""
         if self._compile:
             for layer in layers_of(model):
                 layer.compile()
-        if self.parallel == "fsdp2":
+        if self.parallel == FSDP2:
             self._shard(model)
-            self._forward = model
-            return
-        model.to(self.device)
+        elif self.parallel != ZERO3:
+            model.to(self.device)
         if self.parallel == "ddp":
             self._forward = self._accelerator.prepare_model(model, evaluation_mode=False)
         else:
             self._forward = model
+
+    def shared_optimiser(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, gradient_clip: float
+    ) -> torch.optim.Optimizer | Zero3:
+        """What stands for the optimiser from here on: with ZeRO-3, model and optimiser are shared out together."""
+        if self.parallel != ZERO3:
+            return optimiser
+        self._forward = Zero3(model, optimiser, device=self.device, bf16=self._bf16, gradient_clip=gradient_clip)
+        return self._forward
 
     def _shard(self, model: nn.Module) -> None:
         """Each layer, tower and connector is gathered when it is used; embeddings and head for the whole pass."""
@@ -91,7 +104,7 @@ class Processes:
         """The model's outputs for inputs on any device."""
         assert self._forward is not None
         inputs = {k: v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in inputs.items()}
-        autocast = self._bf16 and self.parallel != "fsdp2"
+        autocast = self._bf16 and not self.shares_weights
         with torch.autocast(self.device.type, torch.bfloat16, enabled=autocast):
             return self._forward(**inputs)
 
@@ -99,12 +112,17 @@ class Processes:
     def gradients_stay(self, stay: bool) -> Iterator[None]:
         """Whether gradients of the passes in it are kept back, to be exchanged with those of a later pass."""
         forward: Any = self._forward
-        if self.parallel == "fsdp2":
+        if self.parallel == FSDP2:
             forward.set_requires_gradient_sync(not stay)
-            yield
-            return
         with forward.no_sync() if stay and self.parallel == "ddp" else nullcontext():
             yield
+
+    def backward(self, loss: Tensor, *, is_last: bool) -> None:
+        """Gradients of a pass; `is_last` of those whose gradients are exchanged together."""
+        if isinstance(self._forward, Zero3):
+            self._forward.backward(loss, is_last=is_last)
+        else:
+            loss.backward()
 
     def total(self, value: float | Tensor) -> float:
         """The sum of a number over all processes, in double precision."""
@@ -114,10 +132,19 @@ class Processes:
             dist.all_reduce(number)
         return float(number)
 
-    def clip(self, parameters: list[nn.Parameter], most: float) -> float:
-        """Scales all gradients so that their common norm is at most `most`; the norm before."""
+    def update(
+        self, optimiser: torch.optim.Optimizer | Zero3, parameters: list[nn.Parameter], rate: float, most: float
+    ) -> float:
+        """One optimiser step at this learning rate, all gradients scaled so that their common norm is at most `most`.
+
+        Returns the norm before; where it is not finite, the step was left out.
+        """
+        if isinstance(optimiser, Zero3):
+            return optimiser.step(rate)
         norm = nn.utils.clip_grad_norm_(parameters, most)
-        return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        update(optimiser, rate, norm)
+        return norm
 
     def collect(self, value: Any) -> list[Any]:
         """An object of every process, in the order of their ranks."""
@@ -132,10 +159,11 @@ class Processes:
         self._accelerator.wait_for_everyone()
 
     def close(self) -> None:
-        """Ends the group of processes."""
+        """Ends the group of processes; a later run in this process may be on another device."""
         self._accelerator.end_training()
         if dist.is_initialized():
             dist.destroy_process_group()
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
@@ -150,6 +178,8 @@ def layers_of(model: nn.Module) -> list[nn.Module]:
 
 def whole(value: Tensor) -> Tensor:
     """A tensor with the shares of all processes; all of them must ask for it."""
+    if is_shared(value):
+        return gathered(value).cpu()
     return (value.full_tensor() if isinstance(value, DTensor) else value).detach().cpu()
 
 

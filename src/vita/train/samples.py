@@ -41,6 +41,7 @@ FILLERS = ("um", "uh", "well", "just", "actually", "really", "maybe", "quickly",
 FILLER_RATE = 0.15
 UNKNOWN = {"en": "sorry, i do not know that.", "zh": "对不起，我不知道。"}
 HISTORY_RATE = 0.15
+"""Of stage 1's sequences, those of more than one turn."""
 TYPED_SHARE = 0.45
 POSTERIOR_WIDTH = 3
 """Symbols of a simulated CTC posterior that have weight."""

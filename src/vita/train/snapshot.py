@@ -22,6 +22,7 @@ from vita.checkpoints.sources import open_folder, read_json
 from vita.checkpoints.writer import ShardWriter
 from vita.errors import CheckpointError
 from vita.train.processes import fill, whole
+from vita.train.zero3 import Zero3
 
 TRAINED, OPTIMISER, STATE = "trained", "optimiser", "state.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -39,7 +40,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimiser: Optimizer, state: dict[str, Any], *, keep: int, is_main: bool
+    folder: Path, model: nn.Module, optimiser: Optimizer | Zero3, state: dict[str, Any], *, keep: int, is_main: bool
 ) -> None:
     """Writes `folder/checkpoint-STEP` and deletes all but the newest `keep`. Called by all processes, written by one.
 
@@ -109,16 +110,21 @@ def load_trained(checkpoint: Path, model: nn.Module, *, beside: str = "") -> Non
         fill(parameters[name], value)
 
 
-def load_optimiser(checkpoint: Path, model: nn.Module, optimiser: Optimizer) -> None:
+def load_optimiser(checkpoint: Path, model: nn.Module, optimiser: Optimizer | Zero3) -> None:
     """The optimiser's state, for a model whose parameters `optimiser` moves."""
     parameters = trained_parameters(model)
     for key, value in _read(checkpoint / OPTIMISER):
         name, _, kind = key.rpartition("|")
         parameter = parameters[name]
+        if isinstance(optimiser, Zero3):
+            optimiser.set_state(parameter, kind, value)
+            continue
         if value.ndim:
             own = parameter.detach().clone()
             fill(own, value)
             value = own
+        elif optimiser.defaults.get("fused"):  # which wants the number of steps where the weights are
+            value = value.to(parameter.device)
         optimiser.state[parameter][kind] = value
 
 
@@ -141,9 +147,12 @@ def _write(folder: Path | None, tensors: Iterable[tuple[str, Tensor]]) -> None:
         writer.close()
 
 
-def _optimiser_tensors(parameters: dict[str, nn.Parameter], optimiser: Optimizer) -> Iterator[tuple[str, Tensor]]:
+def _optimiser_tensors(
+    parameters: dict[str, nn.Parameter], optimiser: Optimizer | Zero3
+) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in parameters.items():
-        for kind, value in optimiser.state.get(parameter, {}).items():
+        shared = isinstance(optimiser, Zero3)
+        for kind, value in optimiser.state_of(parameter) if shared else optimiser.state.get(parameter, {}).items():
             yield f"{name}|{kind}", value
 
 

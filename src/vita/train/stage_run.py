@@ -19,7 +19,7 @@ from vita.train.feeding import open_mixture
 from vita.train.flops import Work, peak_flops
 from vita.train.frozen import assert_frozen, frozen_digests
 from vita.train.objective import open_objective
-from vita.train.optimiser import StageSettings, parameter_groups, update
+from vita.train.optimiser import StageSettings, parameter_groups
 from vita.train.parts import part_sizes, table
 from vita.train.processes import Processes
 from vita.train.progress import Progress, StepFigures
@@ -33,6 +33,7 @@ from vita.train.snapshot import (
 )
 from vita.train.tuning_recipe import TuningRecipe
 from vita.train.tuning_stage import TuningStage
+from vita.train.zero3 import Zero3
 
 DECIDING = (
     "model", "seed", "precision", "data", "packing", "max_tokens", "batch_size", "gradient_accumulation",
@@ -72,7 +73,7 @@ class StageRun:
         self._work = Work(self.model, VitaConfig.from_pretrained(source))
         self.objective.train_mode()
         processes.place(self.model)
-        self.optimiser: torch.optim.Optimizer
+        self.optimiser: torch.optim.Optimizer | Zero3
 
     def run(self) -> None:
         """All steps; the last checkpoint is that of the last step."""
@@ -81,9 +82,10 @@ class StageRun:
         self._same_recipe(state)
         steps = state["steps"] if state else self._num_steps()
         first = state["step"] if state else 0
-        self.optimiser = self._optimiser()
         if last:
             load_trained(last, self.model)
+        self.optimiser = self._optimiser()
+        if last:
             load_optimiser(last, self.model, self.optimiser)
             self.report(f"{self.stage.name}: going on at step {first} of {steps}")
         digests = frozen_digests(self.model)
@@ -163,13 +165,15 @@ class StageRun:
         for index, batch in enumerate(batches):
             place = index * processes.world_size + processes.rank
             torch.manual_seed((self.recipe.seed * 1_000_003 + step) * 4099 + place)
-            with processes.gradients_stay(index + 1 < len(batches)):
+            is_last = index + 1 == len(batches)
+            with processes.gradients_stay(not is_last):
                 share = 1 / (len(batches) * processes.world_size)
                 part = self.objective.loss(batch.inputs, learned, share)
-                (part * processes.world_size).backward()
+                processes.backward(part * processes.world_size, is_last=is_last)
             loss += float(part.detach())
-        norm = processes.clip(list(trained_parameters(self.model).values()), settings.gradient_clip)
-        if not update(self.optimiser, rate, norm):
+        parameters = list(trained_parameters(self.model).values())
+        norm = processes.update(self.optimiser, parameters, rate, settings.gradient_clip)
+        if not math.isfinite(norm):
             self.report(f"{self.stage.name}: step {step} has a gradient that is not finite; its update is left out")
         return StepFigures(
             step=step + 1,
@@ -198,9 +202,10 @@ class StageRun:
         passes = self.objective.num_steps(self.mixture, self.stage.epochs)
         return max(1, math.ceil(passes / (self.recipe.gradient_accumulation * self.processes.world_size)))
 
-    def _optimiser(self) -> torch.optim.Optimizer:
+    def _optimiser(self) -> torch.optim.Optimizer | Zero3:
         groups = parameter_groups(self.model.parameters(), self.stage.weight_decay)
-        return torch.optim.AdamW(groups, lr=self.stage.learning_rate, fused=self.processes.device.type == "cuda")
+        adam = torch.optim.AdamW(groups, lr=self.stage.learning_rate, fused=self.processes.device.type == "cuda")
+        return self.processes.shared_optimiser(self.model, adam, self.stage.gradient_clip)
 
     def _deciding(self) -> dict[str, Any]:
         """What a checkpoint is only good for, as JSON has it."""

@@ -16,7 +16,8 @@ from vita.train.recipe import DEVICES, build, read_values
 from vita.train.tuning_stage import TuningStage
 
 PRECISIONS = ("fp32", "bf16")
-PARALLEL = ("none", "ddp", "fsdp2")
+FSDP2, ZERO3 = "fsdp2", "zero3"
+PARALLEL = ("none", "ddp", FSDP2, ZERO3)
 ONLY_TUNING = ("model", "stages")
 ZERO_OR_MORE = ("max_tokens", "workers", "threads", "peak_tflops")
 Entry = TypeVar("Entry")
@@ -52,7 +53,8 @@ class TuningRecipe:
     seed: of the order of the data and of dropout.
     device: auto, cpu or cuda.
     precision: fp32; or bf16, computed in bfloat16 with float32 weights where they are trained.
-    parallel: none; ddp (a copy per process) or fsdp2 (a share per process), started by torchrun or accelerate launch.
+    parallel: none; ddp (a copy per process), fsdp2 or zero3 (a share per process; zero3 is DeepSpeed's), started by
+        torchrun or accelerate launch.
     data: the mixture.
     stages: in order.
     packing: rows of up to `max_tokens` tokens hold several samples that do not see each other; else a sample a row.
@@ -106,9 +108,10 @@ class TuningRecipe:
     def __post_init__(self) -> None:
         for name, known in (("device", DEVICES), ("precision", PRECISIONS), ("parallel", PARALLEL)):
             if getattr(self, name) not in known:
-                fix = "fsdp2 shares out the same weights" if getattr(self, name) == "zero3" else None
                 got = getattr(self, name)
-                raise ConfigError(f"unknown {name} in a recipe", got=got, expected=", ".join(known), fix=fix)
+                raise ConfigError(f"unknown {name} in a recipe", got=got, expected=", ".join(known))
+        if self.parallel == ZERO3 and self.compile:
+            raise ConfigError("layers that ZeRO-3 gathers are not compiled", fix="parallel: fsdp2, or compile: false")
         ones = ("batch_size", "gradient_accumulation", "save_every", "keep", "log_every", "evaluate_every")
         least = {**dict.fromkeys((*ones, "evaluate_batches"), 1), **dict.fromkeys(ZERO_OR_MORE, 0)}
         for name, lowest in least.items():
@@ -120,7 +123,7 @@ class TuningRecipe:
             raise ConfigError("two stages have the same name", got=", ".join(names))
         for stage in self.stages:
             self.data_of(stage)
-            if stage.lora.quantise and self.parallel == "fsdp2":
+            if stage.lora.quantise and self.parallel in (FSDP2, ZERO3):
                 raise ConfigError(f"stage {stage.name}: quantised weights cannot be shared out", fix="parallel: ddp")
 
     def for_stage(self, stage: TuningStage) -> TuningRecipe:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 
 from tests.duplex.stage import hears, script
-from tests.server.realtime.stage import QUESTION, RATE_HZ, SIDE_TALK, perform, update
+from tests.server.realtime.stage import QUESTION, RATE_HZ, SIDE_TALK, create, perform, update
 from vita.engine.scripted import ScriptedEngine
 
 STORY = "word0 word1 word2 word3 word4 word5 word6 word7 word8 end."
@@ -108,6 +110,49 @@ def test_words_are_told_where_they_are_wanted() -> None:
     assert show.one("response.done")["response"]["status"] == "cancelled"  # by the end of the show
     show = perform(4.0, (1.0, 2.0, QUESTION), steps=[(0.1, asked)])
     assert show.one("conversation.item.input_audio_transcription.failed")["error"]["code"] == "not_supported"
+
+
+def test_words_of_sounds_that_the_client_commits() -> None:
+    engine = ScriptedEngine(script, hears, says=lambda samples: f"{len(samples) / RATE_HZ:.1f} seconds")
+    sound = base64.b64encode(bytes(2 * RATE_HZ)).decode()
+    item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": sound}]}
+    steps = [
+        (0.1, update(transcription={}, turn_detection=None)),
+        (1.0, {"type": "input_audio_buffer.commit"}),
+        (1.5, {"type": "conversation.item.create", "item": item}),
+        (2.0, update(transcription=None, turn_detection=None)),
+        (3.0, {"type": "input_audio_buffer.commit"}),
+    ]
+    show = perform(3.2, steps=steps, engine=engine)
+    told = show.all("conversation.item.input_audio_transcription.completed")
+    first, second, _ = (event["item"]["id"] for event in show.all("conversation.item.done"))
+    assert [event["item_id"] for event in told] == [first, second]
+    assert [event["usage"]["seconds"] for event in told] == pytest.approx([0.9, 1.0], abs=0.1)
+    assert told[1]["transcript"] == "1.0 seconds"
+    assert show.conversation is not None
+    assert show.conversation.items.get(second).content[0]["transcript"] == "1.0 seconds"
+
+
+def test_a_client_may_say_when_a_turn_is_answered() -> None:
+    detection = {"type": "server_vad", "create_response": False}
+    speech = ((1.0, 2.0, QUESTION), (3.5, 4.0, SIDE_TALK))
+    show = perform(16.0, *speech, steps=[(0.1, update(turn_detection=detection)), (5.0, create())])
+    assert [event["item"]["vita"]["state"] for event in show.all("conversation.item.done")] == [
+        "spoken_query", "noise", "spoken_query",
+    ]  # fmt: skip
+    assert show.time("input_audio_buffer.committed") < 3.0
+    assert show.time("response.created") == pytest.approx(5.0, abs=0.1)
+    assert show.one("response.done")["response"]["status"] == "completed"
+    assert [role for role, _ in show.said] == ["user", "assistant"]
+
+
+def test_a_turn_that_nobody_answers_ends_the_answer_before_it() -> None:
+    detection = {"type": "semantic_vad", "create_response": False}
+    steps = [(0.1, update(turn_detection=detection)), (3.0, create()), (7.5, create())]
+    show = perform(24.0, (1.0, 2.0, QUESTION), (5.0, 6.0, QUESTION), steps=steps)
+    first, second = (event["response"]["status"] for event in show.all("response.done"))
+    assert (first, second) == ("cancelled", "completed")
+    assert [role for role, _ in show.said] == ["user", "assistant", "user", "assistant"]
 
 
 def test_our_events_are_sent_where_they_are_wanted() -> None:

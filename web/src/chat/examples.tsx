@@ -19,13 +19,17 @@ const EXAMPLES: Example[] = [
   { icon: "edit", title: t.exampleSum, text: t.exampleSumText },
   { icon: "camera", title: t.examplePicture, text: t.examplePictureText, files: ["shapes.png"] },
   { icon: "mic", title: t.examplePictureSpoken, files: ["shapes.png", "colour_en.wav"] },
+  { icon: "camera", title: t.examplePrint, text: t.examplePrintText, files: ["sum.png"] },
   { icon: "camera", title: t.exampleClip, text: t.exampleClipText, files: ["moving.mp4"] },
+  { icon: "mic", title: t.exampleClipSpoken, files: ["moving.mp4", "direction_zh.wav"] },
   { icon: "mic", title: t.exampleSpoken, files: ["capital_en.wav"] },
   { icon: "mic", title: t.exampleSpokenZh, files: ["animal_zh.wav"] },
+  { icon: "edit", title: t.exampleStory, text: t.exampleStoryText },
   { icon: "speaker", title: t.exampleSideTalk, files: ["side_talk_en.wav"] },
   { icon: "speaker", title: t.exampleNoise, files: ["hum.wav"] },
 ];
-const LARGER_MODELS = "https://github.com/VITA-MLLM/VITA";
+const OPTION = "--model";
+const LARGER_MODELS = "https://huggingface.co/VITA-MLLM";
 
 async function load(name: string): Promise<Medium> {
   const response = await fetch(`/examples/${name}`);
@@ -37,6 +41,7 @@ async function load(name: string): Promise<Medium> {
 export function Welcome({ chat }: { chat: Chat }) {
   const { model } = useStore(server);
   const ask = async ({ text, files }: Example) => chat.send(text ?? "", await Promise.all((files ?? []).map(load)));
+  const [before, after] = t.pocketMore.split(OPTION);
   return (
     <div class="welcome">
       <h2>{t.welcome}</h2>
@@ -46,7 +51,9 @@ export function Welcome({ chat }: { chat: Chat }) {
           <a href={LARGER_MODELS} target="_blank" rel="noopener noreferrer">
             {t.largerModels}
           </a>{" "}
-          {t.pocketMore}
+          {before}
+          <code>{OPTION}</code>
+          {after}
         </p>
       )}
       <h3>{t.examples}</h3>

@@ -24,6 +24,7 @@ export class Connection {
   private session = "";
   private wasOpen = false;
   private isForgotten = false;
+  private isReady = false;
   private isClosed = false;
 
   constructor(private events: ConnectionEvents) {
@@ -35,8 +36,9 @@ export class Connection {
     if (this.isOpen) this.socket!.send(JSON.stringify(event));
   }
 
+  /** Whether the session has begun. What was sent before that would be lost to the clock of its sound. */
   get isOpen(): boolean {
-    return this.socket?.readyState === WebSocket.OPEN;
+    return this.isReady && this.socket?.readyState === WebSocket.OPEN;
   }
 
   /** End it for good. */
@@ -65,7 +67,7 @@ export class Connection {
       return;
     }
     if (event.type === "session.created") {
-      this.wasOpen = true;
+      this.wasOpen = this.isReady = true;
       this.isForgotten = false;
       this.failures = 0;
       this.session = event.session.id;
@@ -75,6 +77,7 @@ export class Connection {
   }
 
   private lost(code: number, reason: string): void {
+    this.isReady = false;
     if (this.isClosed) return;
     this.failures += 1;
     const isRefused = REFUSALS.has(code) && !this.isForgotten;

@@ -19,6 +19,12 @@ export function Controls({ live }: { live: Live }) {
   const canShareScreen = typeof navigator.mediaDevices?.getDisplayMedia === "function";
   return (
     <div class="controls">
+      <Choice
+        name={t.microphone}
+        devices={devices.filter(({ kind }) => kind === "audioinput")}
+        chosen={microphone}
+        onChoose={(id) => void live.useMicrophone(id)}
+      />
       <button
         type="button"
         class="round"
@@ -55,12 +61,6 @@ export function Controls({ live }: { live: Live }) {
           </button>
         ))}
       </div>
-      <Choice
-        name={t.microphone}
-        devices={devices.filter(({ kind }) => kind === "audioinput")}
-        chosen={microphone}
-        onChoose={(id) => void live.useMicrophone(id)}
-      />
       {source === "camera" && (
         <Choice
           name={t.cameraDevice}

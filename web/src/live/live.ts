@@ -10,7 +10,7 @@ import { Store } from "../store";
 import { Camera, type Source } from "./camera";
 import { Connection } from "./connection";
 import * as protocol from "./protocol";
-import { changeLine, EMPTY, heardAndCut, newLine, phaseOf, reduce, type Line, type Phase, type Scene } from "./scene";
+import { beginSound, changeLine, EMPTY, heardAndCut, newLine, phaseOf, reduce, type Line, type Phase, type Scene } from "./scene";
 import { Tape } from "./tape";
 
 export interface LiveState {
@@ -97,6 +97,11 @@ export class Live extends Store<LiveState> {
     this.set({ phase: "off", view: null, scene: { ...EMPTY, lines: this.state.scene.lines } });
   }
 
+  /** Whether something can be asked now. */
+  get isConnected(): boolean {
+    return this.connection?.isOpen ?? false;
+  }
+
   /** Send silence instead of what the microphone gives. */
   setMuted(muted: boolean): void {
     this.set({ muted });
@@ -137,7 +142,7 @@ export class Live extends Store<LiveState> {
 
   /** Ask in writing. */
   type(text: string): void {
-    const line = newLine(`typed_${newId()}`, "typed", text);
+    const line = { ...newLine(`typed_${newId()}`, "typed", text), askedMs: this.tape.sentMs };
     this.setScene({ ...this.state.scene, lines: [...this.state.scene.lines, line] });
     this.ask(line, false);
   }
@@ -146,7 +151,7 @@ export class Live extends Store<LiveState> {
   wasForYou(line: Line): void {
     const id = `again_${newId()}`;
     this.clips.set(id, this.clips.get(line.id) ?? new Int16Array(0));
-    this.setScene(changeLine(this.state.scene, line.id, () => ({ id, kind: "spoken" })));
+    this.setScene(changeLine(this.state.scene, line.id, () => ({ id, kind: "spoken", askedMs: this.tape.sentMs })));
     this.ask({ ...line, id, kind: "spoken" }, true);
   }
 
@@ -166,7 +171,7 @@ export class Live extends Store<LiveState> {
   private hear(samples: Float32Array): void {
     const pcm = pcm16Of(this.state.muted ? new Float32Array(samples.length) : samples);
     this.level.set({ value: this.state.muted ? 0 : loudness(samples) });
-    if (!this.connection?.isOpen) return;
+    if (!this.connection || !this.isConnected) return;
     this.tape.push(pcm);
     this.connection.send(protocol.audioAppend(encode(pcm)));
   }
@@ -237,17 +242,19 @@ export class Live extends Store<LiveState> {
     this.setScene({ ...this.state.scene, speaking: false });
   }
 
-  private played({ id, playedMs, ended, cleared }: PlayerReport): void {
+  private played({ id, playedMs, what }: PlayerReport): void {
     const known = this.state.scene.lines.some((line) => line.id === id);
     if (!known) return;
-    this.connection?.send(cleared ? protocol.truncate(id, playedMs) : protocol.played(id, playedMs));
-    const scene = changeLine(this.state.scene, id, () => ({ playedMs, ...(cleared ? { heardMs: playedMs } : {}) }));
-    this.setScene(ended || cleared ? { ...scene, speaking: false } : scene);
+    const delayMs = this.player?.delayMs ?? 0;
+    if (what === "begun") return this.setScene(beginSound(this.state.scene, id, this.tape.sentMs + delayMs));
+    const isCleared = what === "cleared";
+    this.connection?.send(isCleared ? protocol.truncate(id, playedMs) : protocol.played(id, playedMs));
+    const scene = changeLine(this.state.scene, id, () => ({ playedMs, ...(isCleared ? { heardMs: playedMs } : {}) }));
+    this.setScene(what === "going" ? scene : { ...scene, speaking: false });
   }
 
   private setScene(scene: Scene): void {
-    const isLive = this.connection?.isOpen;
-    this.set({ scene, ...(isLive ? { phase: phaseOf(scene) } : {}) });
+    this.set({ scene, ...(this.isConnected ? { phase: phaseOf(scene) } : {}) });
   }
 
   private note(event: protocol.ServerEvent): void {

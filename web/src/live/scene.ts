@@ -23,7 +23,9 @@ export interface Line {
   /** Of a spoken turn: where its sound is, in milliseconds of what was sent. */
   from?: number;
   to?: number;
-  /** From the end of the question to the first sound of the answer. */
+  /** Of a question: when it was complete, in milliseconds of what was sent. */
+  askedMs?: number;
+  /** Of an answer: from the end of its question until its first sound was played. */
   latencyMs?: number;
 }
 
@@ -98,11 +100,13 @@ export function reduce(scene: Scene, event: ServerEvent, sentMs: number): Scene 
     case "conversation.item.added":
       return event.item.role === "user" ? addTurn(scene, event.item, sentMs) : scene;
     case "response.created":
-      return { ...scene, responding: true, thinking: true, ignored: false };
+      return { ...scene, responding: true, thinking: true, ignored: false, error: "" };
     case "response.output_item.added":
       return { ...scene, lines: [...scene.lines, newLine(event.item.id, "answer")] };
     case "response.output_audio.delta":
-      return addSound({ ...scene, thinking: false, speaking: true }, event.item_id, event.delta, sentMs);
+      return changeLine({ ...scene, thinking: false, speaking: true }, event.item_id, ({ soundMs }) => ({
+        soundMs: soundMs + durationMs(event.delta),
+      }));
     case "response.output_audio_transcript.delta":
       return changeLine(scene, event.item_id, ({ words, soundMs }) => ({
         words: [...words, { text: event.delta, endMs: soundMs }],
@@ -116,6 +120,7 @@ export function reduce(scene: Scene, event: ServerEvent, sentMs: number): Scene 
     case "vita.roles":
       return { ...scene, generator: event.generator, monitor: event.monitor };
     case "error":
+      if (event.error.code === "response_cancel_not_active") return scene; // it had just ended by itself
       return { ...scene, hearing: "", thinking: false, error: event.error.message };
     default:
       return scene;
@@ -131,7 +136,7 @@ function addTurn(scene: Scene, item: Item, sentMs: number): Scene {
   const isNoise = item.vita?.state === "noise";
   const line = newLine(item.id, isNoise ? "noise" : sound ? "spoken" : "typed", text);
   const { [item.id]: span, ...spans } = scene.spans;
-  if (span) Object.assign(line, { from: span.from, to: span.to || sentMs });
+  if (span) Object.assign(line, { from: span.from, to: span.to || sentMs, askedMs: span.to || sentMs });
   const hearing = scene.hearing === item.id ? "" : scene.hearing;
   const after = { ...scene, lines: [...scene.lines, line], spans, hearing };
   return isNoise ? { ...after, thinking: false, ignored: true } : { ...after, thinking: true };
@@ -141,13 +146,16 @@ function withSpan(scene: Scene, id: string, change: Partial<Span>): Scene {
   return { ...scene, spans: { ...scene.spans, [id]: { ...(scene.spans[id] ?? { from: 0 }), ...change } } };
 }
 
-function addSound(scene: Scene, id: string, delta: string, sentMs: number): Scene {
-  const ms = (1000 * (delta.length * 0.75)) / 2 / RATE_HZ;
-  const asked = scene.lines.filter(({ kind }) => kind === "spoken" || kind === "typed").at(-1);
-  return changeLine(scene, id, ({ soundMs }) => {
-    const isFirst = soundMs === 0 && asked?.to !== undefined;
-    return { soundMs: soundMs + ms, ...(isFirst ? { latencyMs: Math.max(0, sentMs - asked.to!) } : {}) };
-  });
+/** Of pcm16 in base64. */
+function durationMs(base64: string): number {
+  return (1000 * (base64.length * 0.75)) / 2 / RATE_HZ;
+}
+
+/** The scene once the first sample of an answer is heard; `sentMs`: how much sound had been sent by then. */
+export function beginSound(scene: Scene, id: string, sentMs: number): Scene {
+  const before = scene.lines.slice(0, scene.lines.findIndex((line) => line.id === id));
+  const asked = before.findLast(({ kind }) => kind === "spoken" || kind === "typed")?.askedMs;
+  return asked === undefined ? scene : changeLine(scene, id, () => ({ latencyMs: sentMs - asked }));
 }
 
 /** What was heard of an answer, and what was cut off. */

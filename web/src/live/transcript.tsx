@@ -36,7 +36,7 @@ function LineView({ line, live }: { line: Line; live: Live }) {
       <span>
         {t.notForMe} · {line.text || seconds}
       </span>
-      <button type="button" onClick={() => live.wasForYou(line)}>
+      <button type="button" disabled={!live.isConnected} onClick={() => live.wasForYou(line)}>
         {t.wasForYou}
       </button>
     </div>

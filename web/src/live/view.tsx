@@ -38,7 +38,7 @@ export function LiveView() {
         </p>
       ))}
       <Transcript live={live} />
-      {isOn && <Typing />}
+      {isOn && <Typing ready={state.phase !== "connecting" && state.phase !== "reconnecting"} />}
       <div class="bar">
         {isOn ? (
           <button type="button" class="end" onClick={() => live.stop()}>
@@ -83,17 +83,18 @@ function View({ stream }: { stream: MediaStream }) {
   return <video ref={video} class="view" autoplay muted playsInline aria-label={t.preview} />;
 }
 
-function Typing() {
+function Typing({ ready }: { ready: boolean }) {
   const [text, setText] = useState("");
   const submit = (event: Event) => {
     event.preventDefault();
-    if (text.trim()) live.type(text.trim());
+    if (!ready || !text.trim()) return;
+    live.type(text.trim());
     setText("");
   };
   return (
     <form class="typing row" onSubmit={submit}>
       <input aria-label={t.typeHere} placeholder={t.typeHere} value={text} onInput={(event) => setText(event.currentTarget.value)} />
-      <button type="submit" class="round primary" aria-label={t.send} disabled={!text.trim()}>
+      <button type="submit" class="round primary" aria-label={t.send} disabled={!ready || !text.trim()}>
         <Icon name="send" />
       </button>
     </form>

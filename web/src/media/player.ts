@@ -42,6 +42,11 @@ export class Player {
     this.order({ do: "clear" });
   }
 
+  /** How long a sample takes from here to the speaker, as far as the browser knows. */
+  get delayMs(): number {
+    return 1000 * (this.context.outputLatency || this.context.baseLatency || 0);
+  }
+
   /** 0 to 1, as loud as it sounds. */
   set volume(value: number) {
     this.gain.gain.setTargetAtTime(value * value, this.context.currentTime, 0.01);

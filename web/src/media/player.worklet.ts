@@ -13,8 +13,8 @@ interface Piece {
 
 /** `add` a piece of the sound `id`; `last` says that it is over; `clear` throws all away. */
 export type PlayerOrder = { do: "add"; id: string; samples: Float32Array } | { do: "last"; id: string } | { do: "clear" };
-/** How much of a sound was played; `ended`: all of it. */
-export type PlayerReport = { id: string; playedMs: number; ended: boolean; cleared: boolean };
+/** How much of a sound was played: it has begun, it goes on, it is all, or it was thrown away. */
+export type PlayerReport = { id: string; playedMs: number; what: "begun" | "going" | "ended" | "cleared" };
 
 class Player extends AudioWorkletProcessor {
   private pieces: Piece[] = [];
@@ -30,7 +30,10 @@ class Player extends AudioWorkletProcessor {
 
   private take(order: PlayerOrder): void {
     if (order.do === "clear") {
-      if (this.pieces.length) this.report(false, true);
+      if (this.pieces[0]) {
+        this.turnTo(this.pieces[0].id);
+        this.report("cleared");
+      }
       this.pieces = [];
       this.offset = 0;
     } else if (order.do === "add") {
@@ -40,8 +43,16 @@ class Player extends AudioWorkletProcessor {
     }
   }
 
-  private report(ended: boolean, cleared: boolean): void {
-    const report: PlayerReport = { id: this.id, playedMs: (1000 * this.played) / sampleRate, ended, cleared };
+  /** Play the sound `id` from now on; whether it is another one. */
+  private turnTo(id: string): boolean {
+    if (id === this.id) return false;
+    this.id = id;
+    this.played = 0;
+    return true;
+  }
+
+  private report(what: PlayerReport["what"]): void {
+    const report: PlayerReport = { id: this.id, playedMs: (1000 * this.played) / sampleRate, what };
     this.port.postMessage(report);
     this.sinceReport = 0;
   }
@@ -51,10 +62,7 @@ class Player extends AudioWorkletProcessor {
     let at = 0;
     while (at < out.length && this.pieces.length) {
       const piece = this.pieces[0]!;
-      if (piece.id !== this.id) {
-        this.id = piece.id;
-        this.played = 0;
-      }
+      if (this.turnTo(piece.id) && piece.samples.length) this.report("begun");
       const length = Math.min(out.length - at, piece.samples.length - this.offset);
       out.set(piece.samples.subarray(this.offset, this.offset + length), at);
       at += length;
@@ -64,10 +72,10 @@ class Player extends AudioWorkletProcessor {
       if (this.offset === piece.samples.length) {
         this.pieces.shift();
         this.offset = 0;
-        if (piece.last) this.report(true, false);
+        if (piece.last) this.report("ended");
       }
     }
-    if (this.sinceReport > sampleRate / 10) this.report(false, false);
+    if (this.sinceReport > sampleRate / 10) this.report("going");
     for (const channel of outputs[0]!.slice(1)) channel.set(out);
     return true;
   }

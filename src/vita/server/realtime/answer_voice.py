@@ -30,7 +30,7 @@ class AnswerVoice:
 
     def warm_up(self) -> None:
         """Start what the voice needs, so that the first answer does not wait for it."""
-        self._voice.speak("a")
+        self._voice.speak("a 1")
 
     def speak(self, text: str, lang: str | None = None) -> tuple[np.ndarray, int]:
         """See Voice."""

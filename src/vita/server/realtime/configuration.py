@@ -57,7 +57,7 @@ class ServerVad(_Part):
     threshold: float = Field(default=0.5, gt=0.01, lt=1)
     prefix_padding_ms: int = Field(default=300, ge=0, le=5000)
     silence_duration_ms: int = Field(default=500, ge=64, le=10_000)
-    create_response: Literal[True] = True
+    create_response: bool = True
     interrupt_response: bool = True
     idle_timeout_ms: None = None
 
@@ -67,7 +67,7 @@ class SemanticVad(_Part):
 
     type: Literal["semantic_vad"] = "semantic_vad"
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
-    create_response: Literal[True] = True
+    create_response: bool = True
     interrupt_response: bool = True
 
 
@@ -87,6 +87,12 @@ class InputAudio(_Part):
     turn_detection: TurnDetection | None = SemanticVad()
     transcription: Transcription | None = None
     noise_reduction: Any = None
+
+    @field_validator("turn_detection", mode="before")
+    @classmethod
+    def _off(cls, asked: Any) -> Any:
+        """Some clients say false where OpenAI's documentation has null."""
+        return None if asked is False else asked
 
     @field_validator("noise_reduction")
     @classmethod
@@ -173,8 +179,10 @@ def sampling(configuration: Configuration, settings: ServerSettings) -> Sampling
 
 def live_options(configuration: Configuration, settings: ServerSettings) -> LiveOptions:
     """What they mean for the live session."""
-    start, stop = _strategies(configuration.audio.input.turn_detection)
+    turns = configuration.audio.input.turn_detection
+    start, stop = _strategies(turns)
     return LiveOptions(
+        answers=turns is None or turns.create_response,
         system=configuration.instructions,
         start=start,
         stop=stop,

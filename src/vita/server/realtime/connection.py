@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from typing import Any
 
 import anyio
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -37,7 +38,8 @@ class Connection:
         self._settings, self._socket = parts.settings, socket
         self._outbox = Outbox(parts.settings.max_unread_bytes)
         configuration = Configuration(model=parts.settings.model_name)
-        self._conversation = Conversation(parts, configuration, self._outbox.emit, parked)
+        self._recording = parts.recorder.begin() if parts.recorder else None
+        self._conversation = Conversation(parts, configuration, self._emit, parked)
         self._now = asyncio.get_running_loop().time
         self._heard_s, self._has_sent = self._now(), False
         self._is_leaving = False
@@ -65,7 +67,14 @@ class Connection:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             left = await self._conversation.close()
+            if self._recording is not None:
+                self._recording.close(ending)
         return ending, left
+
+    def _emit(self, kind: str, **fields: Any) -> None:
+        self._outbox.emit(kind, **fields)
+        if self._recording is not None:
+            self._recording.sent(kind, fields)
 
     def leave(self) -> None:
         """End it when the answer that goes on has ended."""
@@ -84,6 +93,8 @@ class Connection:
             if text is None:
                 self._conversation.tell_error(ApiError(400, "events are text messages", code="invalid_event"))
             else:
+                if self._recording is not None:
+                    self._recording.received(text)
                 await self._conversation.handle(text)
             await events.spend(1)
             await sizes.spend(len(text or message.get("bytes") or ""))

@@ -31,9 +31,11 @@ from vita.server.realtime.configuration import Configuration, live_options, samp
 from vita.server.realtime.item_reader import ItemReader
 from vita.server.realtime.items import Item, Items, new_id
 from vita.server.realtime.parking import Parked
+from vita.server.realtime.recording import Recorder
 from vita.server.realtime.response import Emit
 from vita.server.realtime.sound import SoundDecoder, encode_heard
 from vita.server.realtime.telling import Telling
+from vita.server.realtime.transcribing import Transcriber
 from vita.server.settings import ServerSettings
 from vita.server.speaking import Speaker
 
@@ -48,6 +50,7 @@ class LiveParts:
 
     make_activity: makes a judge of voice activity; it may compute.
     make_clock: makes a conversation's clock, in the event loop.
+    recorder: records connections, if they are.
     """
 
     engine: Engine
@@ -56,6 +59,7 @@ class LiveParts:
     speaker: Speaker
     make_activity: Callable[[], VoiceActivity]
     make_clock: Callable[[], Clock]
+    recorder: Recorder | None = None
 
 
 class Conversation:
@@ -87,6 +91,7 @@ class Conversation:
             emit=emit, items=self.items, configuration=lambda: self.configuration, voice=self._voice,
             change=lambda key, message: self.session.change(key, message), clock=self._clock, metrics=parts.metrics,
         )  # fmt: skip
+        self._transcriber = Transcriber(parts.engine, self._clock, self._telling.tell_words)
         self._reader = ItemReader(parts.settings, lambda: self.configuration.audio.input.format)
         self._decoder = SoundDecoder(configuration.audio.input.format)
         self._buffer: list[np.ndarray] = []
@@ -121,6 +126,7 @@ class Conversation:
             await asyncio.sleep(0)  # the answer is cut to what was heard
             said = self._session.entries
             await self._session.close()
+            await self._transcriber.close()
         finally:
             self._clock.close()
         ids = {item.key: item.id for item in self.items if item.key is not None}
@@ -229,6 +235,9 @@ class Conversation:
         if committed:
             self._emit("input_audio_buffer.committed", item_id=item.id, previous_item_id=previous)
         self._tell_item(item, previous)
+        sounds = [part.samples for part in message.parts if isinstance(part, Audio)]
+        if sounds and message.role == "user" and self.configuration.audio.input.transcription is not None:
+            self._transcriber.begin(item, np.concatenate(sounds))
 
     def _key_before(self, item: Item) -> Any:
         """The key of the nearest item before this one that the model reads; of the system prompt if there is none."""

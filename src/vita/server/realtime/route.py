@@ -11,6 +11,7 @@ from vita.errors import VitaError
 from vita.server.chat import check_model
 from vita.server.edge import NOTES
 from vita.server.failures import ApiError, as_api_error
+from vita.server.memory import give_back
 from vita.server.realtime.connection import Connection, say_goodbye
 from vita.server.realtime.conversation import LiveParts
 from vita.server.realtime.parking import Parked, Parking
@@ -49,6 +50,7 @@ class Realtime:
             async with self._places.one(client):
                 session_id = socket.query_params.get("session_id")
                 ending = await self._talk(socket, self._parking.take(session_id) if session_id else None)
+            await asyncio.to_thread(give_back)
         except (ApiError, VitaError) as error:
             await say_goodbye(socket, as_api_error(error))
         socket.scope[NOTES]["ending"] = ending

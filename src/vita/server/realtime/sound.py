@@ -39,7 +39,7 @@ class SoundDecoder:
         data = self._rest + data
         whole = len(data) - len(data) % 2 if self._format.type == "audio/pcm" else len(data)
         data, self._rest = data[:whole], data[whole:]
-        samples = _samples(data, self._format)
+        samples = samples_of(data, self._format)
         return self._resampled(samples, last=False)
 
     def finish(self) -> np.ndarray:
@@ -83,7 +83,8 @@ def _resampler(audio_format: AudioFormat) -> soxr.ResampleStream | None:
     return soxr.ResampleStream(audio_format.rate_hz, SAMPLE_RATE_HZ, 1)
 
 
-def _samples(data: bytes, audio_format: AudioFormat) -> np.ndarray:
+def samples_of(data: bytes, audio_format: AudioFormat) -> np.ndarray:
+    """Bytes as float32 [num_samples], at the format's rate; pcm in whole samples."""
     if audio_format.type == "audio/pcm":
         return np.frombuffer(data, "<i2").astype(np.float32) / 32768
     if not data:

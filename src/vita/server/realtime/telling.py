@@ -223,16 +223,17 @@ class Telling:
         for kind in ("conversation.item.added", "conversation.item.done"):
             self._emit(kind, previous_item_id=before, item=item.wire())
         if wants_words:
-            self._transcribe(turn)
+            self.tell_words(turn.item_id, turn.words, ((turn.stop_ms or turn.start_ms) - turn.start_ms) / 1000)
 
-    def _transcribe(self, turn: _Turn) -> None:
-        kind, ids = "conversation.item.input_audio_transcription", {"item_id": turn.item_id, "content_index": 0}
-        if turn.words is None:
+    def tell_words(self, item_id: str, words: str | None, seconds: float) -> None:
+        """The words of an item's sound, or that there are none."""
+        kind, ids = "conversation.item.input_audio_transcription", {"item_id": item_id, "content_index": 0}
+        if words is None:
             message = "no words: the turn was too short, or the model's ear tells none"
             error = {"type": "invalid_request_error", "code": "not_supported", "message": message, "param": None}
             return self._emit(f"{kind}.failed", **ids, error=error)
-        usage = {"type": "duration", "seconds": ((turn.stop_ms or turn.start_ms) - turn.start_ms) / 1000}
-        self._emit(f"{kind}.completed", **ids, transcript=turn.words, usage=usage)
+        usage = {"type": "duration", "seconds": seconds}
+        self._emit(f"{kind}.completed", **ids, transcript=words, usage=usage)
 
     def _tell_start(self, turn: _Turn) -> None:
         turn.is_told = True
