@@ -106,3 +106,9 @@ def test_every_extra_that_it_names_exists() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     for feature in doctor.FEATURES:
         assert f"\n{feature.extra} = [" in text
+
+
+def test_names_of_features_fit_their_column() -> None:
+    from vita.cli.doctor import FEATURES
+
+    assert [feature.name for feature in FEATURES if len(feature.name) >= 26] == []

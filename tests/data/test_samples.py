@@ -6,7 +6,7 @@ import pytest
 
 from vita.chat import SystemPrompts, TokenizerTemplate, VitaTemplate
 from vita.data.records import Record
-from vita.data.sample import REFERENCE_TEXT_RULES, text_sample
+from vita.data.sample import REFERENCE_TEXT_RULES, LabelRules, text_sample
 from vita.errors import DataError
 from vita.tokens import AUDIO_PLACEHOLDER, IGNORE_LABEL, IMAGE_PLACEHOLDER
 from vita.train.tokenizer import build_tokenizer
@@ -53,6 +53,8 @@ def learned(record: Record, template=POCKET, **options) -> list[str]:
         (record_of("<audio>", "", inserted_id=1), ["<2><|end|>"]),
         (record_of("<audio>", "red", "<audio>", "blue", inserted_id=3), ["<1>red<|end|>", "<2>blue<|end|>"]),
         (record_of("<audio>", "red", end_tag=False), ["<1>red"]),
+        (record_of("what", "red", "where", "you", end_tag=False), ["<3>red<|end|>", "<3>you"]),
+        (record_of("what", "red", "where", end_tag=False), ["<3>red<|end|>"]),
         (record_of("what", "a\n\nred"), ["<3>a\n\nred<|end|>"]),
         (record_of("<image>what", "a\n\nred"), ["<3>a\nred<|end|>"]),
     ],
@@ -67,6 +69,25 @@ def test_vita_template_learns_the_same_replies():
     assert learned(record, template) == ["<1>red<|end|>", "<3>blue<|end|>"]
     text_only = record_of("what", "blue")
     assert learned(text_only, template, rules=REFERENCE_TEXT_RULES) == [":blue<|end|>"]
+
+
+def test_a_reply_of_nothing_is_no_reply():
+    rules = LabelRules(states=False, tidy=False)
+    with pytest.raises(DataError, match="no reply to learn"):
+        text_sample(record_of("what", "", end_tag=False), POCKET, TOKENIZER, {}, rules=rules)
+
+
+def test_media_are_laid_out_as_the_template_wants_them():
+    tidy = record_of("<image>what", "red")
+    for text in ("<image>\nwhat", "<image>\n\nwhat", "what<image>"):
+        record = record_of(text, "red")
+        assert ids_of(record) == ids_of(tidy), text
+    assert ids_of(tidy, LabelRules(tidy=False)) != ids_of(record, LabelRules(tidy=False))
+
+
+def ids_of(record: Record, rules: LabelRules | None = None) -> list[int]:
+    template = VitaTemplate(prompts=SystemPrompts(neither="system", image="a", video="b"), end="<|end|>")
+    return text_sample(record, template, TOKENIZER, media_of(record), rules=rules).input_ids
 
 
 def test_media_ids_stand_in_the_order_of_the_text():

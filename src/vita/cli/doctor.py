@@ -40,7 +40,7 @@ class Feature:
 FEATURES = (
     Feature("serving (vita serve)", ("fastapi", "uvicorn", "prometheus_client", "cryptography"), "serve"),
     Feature("a microphone (vita live)", ("sounddevice",), "mic"),
-    Feature("large models (--device-map, --quantize)", ("accelerate", "bitsandbytes"), "large"),
+    Feature("large models (--quantize)", ("accelerate", "bitsandbytes"), "large"),
     Feature("development (make check)", ("pytest", "xdist", "hypothesis", "ruff", "pyright"), "dev"),
 )
 
