@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "vita"
-FOUNDATION = {"vita", "errors", "clock", "tokens"}
+FOUNDATION = {"vita", "errors", "clock", "tokens", "memory"}
 MAY_IMPORT: dict[str, set[str]] = {
     "vita": {"api"},  # lazily, for `vita.load`
     "errors": set(),
     "clock": set(),
     "tokens": set(),
+    "memory": set(),
     "media": FOUNDATION,
     "chat": FOUNDATION | {"media"},
     "models": FOUNDATION | {"media", "chat"},
@@ -38,13 +39,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": FOUNDATION
     | {"media", "chat", "api", "checkpoints", "data", "engine", "train", "evaluate", "speech", "duplex", "server"},
 }
-NO_TORCH = {"errors", "clock", "tokens", "media", "chat", "speech", "duplex", "server", "cli"}
+NO_TORCH = {"errors", "clock", "tokens", "memory", "media", "chat", "speech", "duplex", "server", "cli"}
 NEEDS_VLLM = {
     f"vita.vllm_plugin.{name}" for name in ("defaults", "model", "processing", "rendering", "states", "video")
 }
 NEEDS_HARNESS = {f"vita.evaluate.harness.{name}" for name in ("language_model", "vision_model")}
 LIGHT = {
-    "vita", "vita.cli.main", "vita.clock", "vita.errors", "vita.tokens", "vita.speech", "vita.speech.espeak_process",
+    "vita", "vita.cli.main", "vita.clock", "vita.errors", "vita.memory", "vita.tokens", "vita.speech",
+    "vita.speech.espeak_process",
 }  # fmt: skip
 
 

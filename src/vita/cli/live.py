@@ -88,11 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Hold the conversation."""
-    from vita.duplex.allocator import use_one_arena
+    from vita.memory import bound_heaps
 
     if arguments.silence_ms < 200:
         raise ConfigError("--silence-ms is too short", got=arguments.silence_ms, expected="200 or more")
-    use_one_arena()
+    bound_heaps()
     if arguments.input is None:
         return _from_microphone(arguments)
     if arguments.out is None or arguments.events is None:

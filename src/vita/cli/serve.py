@@ -68,10 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
     missing = [name for name in _MODULES if importlib.util.find_spec(name) is None]
     if missing:
         raise DependencyError(f"serving needs {', '.join(missing)}", fix="pip install 'vita-omni[serve]'")
-    from vita.server.memory import bound_heaps
+    from vita.memory import bound_heaps
     from vita.server.serving import Endpoint, listen, serve
 
-    bound_heaps()
+    bound_heaps(2)
     if arguments.workers < 1:
         raise ConfigError("--workers is not usable", got=arguments.workers, expected="1 or more")
     arguments.api_key = [*arguments.api_key, *filter(None, [os.environ.get("VITA_API_KEY")])]
@@ -113,12 +113,12 @@ def _work(
     said: MutableMapping[str, tuple[float, str]],
 ) -> None:
     """A worker of several, in its own process; see vita.server.workers."""
+    from vita.memory import bound_heaps
     from vita.server.app import create_app
-    from vita.server.memory import bound_heaps
     from vita.server.serving import Endpoint, serve
     from vita.server.transcripts import Transcripts
 
-    bound_heaps()
+    bound_heaps(2)
     try:
         app = create_app(_load(arguments).engine, _settings(arguments, number), transcripts=Transcripts(kept=said))
         if arguments.engine == "local":

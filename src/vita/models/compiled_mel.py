@@ -1,4 +1,4 @@
-"""Mel features by compiled loops: the numbers of `filterbank.mel_features`, in a quarter of the time.
+"""Mel features by compiled loops: the numbers of `filterbank.mel_features`, in half of the time.
 
 The same arithmetic for a block of frames at once: numpy's pairwise sums in float32, its Fourier transform in float64,
 rounded to float32. Needs numba, which takes some seconds to compile it once and keeps the result on the disk. Called by

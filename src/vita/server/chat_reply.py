@@ -12,6 +12,7 @@ from vita.chat.tools import CallReader, ToolCall
 from vita.server.chat_request import AudioOptions, ChatRequest
 from vita.server.chat_response import (
     AudioDelta,
+    CalledFunction,
     ChatChunk,
     ChatCompletion,
     Choice,
@@ -22,6 +23,7 @@ from vita.server.chat_response import (
     MadeToolCall,
     ReplyMessage,
     SpokenReply,
+    ToolCallDelta,
     UsageReport,
 )
 from vita.server.replies import RunningReply
@@ -100,14 +102,14 @@ class OutgoingReply:
         """All of it as one object."""
         text = "".join([piece async for piece in self.pieces()])
         reason, usage = await self.finish()
-        message = ReplyMessage(content=text, vita=self.judgement)
-        if spoken is not None and text:
-            message = ReplyMessage(content=None, audio=await spoken.file(text), vita=self.judgement)
-        if self.calls:
-            message.content, message.tool_calls = (
-                message.content or None,
-                [MadeToolCall.of(call) for call in self.calls],
-            )
+        audio = await spoken.file(text) if spoken is not None and text else None
+        calls = [MadeToolCall(function=CalledFunction.of(call)) for call in self.calls]
+        message = ReplyMessage(
+            content=None if audio or (calls and not text) else text,
+            audio=audio,
+            tool_calls=calls or None,
+            vita=self.judgement,
+        )
         choice = Choice(message=message, finish_reason=reason)
         return ChatCompletion(id=self._id, created=self._created, model=self._model, choices=[choice], usage=usage)
 
@@ -121,7 +123,7 @@ class OutgoingReply:
             async for delta in spoken.deltas(self.pieces()):
                 yield self._chunk(Delta(audio=delta))
         for index, call in enumerate(self.calls):
-            yield self._chunk(Delta(tool_calls=[MadeToolCall.of(call, index)]))
+            yield self._chunk(Delta(tool_calls=[ToolCallDelta(index=index, function=CalledFunction.of(call))]))
         reason, usage = await self.finish()
         yield self._chunk(Delta(), reason)
         if self._request.stream_options and self._request.stream_options.include_usage:

@@ -40,24 +40,24 @@ class CalledFunction(BaseModel):
     name: str
     arguments: str
 
+    @classmethod
+    def of(cls, call: ToolCall) -> CalledFunction:
+        """From the model's."""
+        return cls(name=call.name, arguments=call.arguments)
+
 
 class MadeToolCall(BaseModel):
-    """That the model asks for a function. index: only in a stream, where a call comes whole."""
+    """That the model asks for a function."""
 
-    index: int | None = None
-    id: str
+    id: str = Field(default_factory=lambda: f"call_{uuid.uuid4().hex}")
     type: Literal["function"] = "function"
     function: CalledFunction
 
-    @classmethod
-    def of(cls, call: ToolCall, index: int | None = None) -> MadeToolCall:
-        """From the model's, with an id."""
-        function = CalledFunction(name=call.name, arguments=call.arguments)
-        return cls(index=index, id=f"call_{uuid.uuid4().hex}", function=function)
 
-    @model_serializer(mode="wrap")
-    def _without_nulls(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_nulls(serialize(self))
+class ToolCallDelta(MadeToolCall):
+    """The same in a stream, where a call comes whole. index: which of them."""
+
+    index: int
 
 
 class ReplyMessage(BaseModel):
@@ -69,10 +69,6 @@ class ReplyMessage(BaseModel):
     audio: SpokenReply | None = None
     tool_calls: list[MadeToolCall] | None = None
     vita: Judgement
-
-    @model_serializer(mode="wrap")
-    def _calls_if_any(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in serialize(self).items() if value is not None or name != "tool_calls"}
 
 
 class Choice(BaseModel):
@@ -127,7 +123,7 @@ class _Addition(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_nulls(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_nulls(serialize(self))
+        return {name: value for name, value in serialize(self).items() if value is not None}
 
 
 class AudioDelta(_Addition):
@@ -145,7 +141,7 @@ class Delta(_Addition):
     role: Literal["assistant"] | None = None
     content: str | None = None
     audio: AudioDelta | None = None
-    tool_calls: list[MadeToolCall] | None = None
+    tool_calls: list[ToolCallDelta] | None = None
     vita: Judgement | None = None
 
 
@@ -166,7 +162,3 @@ class ChatChunk(BaseModel):
     model: str
     choices: list[ChunkChoice]
     usage: UsageReport | None = None
-
-
-def _without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}

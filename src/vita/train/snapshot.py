@@ -151,8 +151,11 @@ def _optimiser_tensors(
     parameters: dict[str, nn.Parameter], optimiser: Optimizer | Zero3
 ) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in parameters.items():
-        shared = isinstance(optimiser, Zero3)
-        for kind, value in optimiser.state_of(parameter) if shared else optimiser.state.get(parameter, {}).items():
+        if isinstance(optimiser, Zero3):
+            state = optimiser.state_of(parameter)
+        else:
+            state = optimiser.state.get(parameter, {}).items()
+        for kind, value in state:
             yield f"{name}|{kind}", value
 
 

@@ -66,9 +66,11 @@ class Connection:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            left = await self._conversation.close()
-            if self._recording is not None:
-                self._recording.close(ending)
+            try:
+                left = await self._conversation.close()
+            finally:
+                if self._recording is not None:
+                    self._recording.close(ending)
         return ending, left
 
     def _emit(self, kind: str, **fields: Any) -> None:

@@ -8,10 +8,10 @@ from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
 from vita.errors import VitaError
+from vita.memory import give_back
 from vita.server.chat import check_model
 from vita.server.edge import NOTES
 from vita.server.failures import ApiError, as_api_error
-from vita.server.memory import give_back
 from vita.server.realtime.connection import Connection, say_goodbye
 from vita.server.realtime.conversation import LiveParts
 from vita.server.realtime.parking import Parked, Parking
