@@ -61,7 +61,7 @@ CLIP = {
             "{tell me|describe|say} what {happens|happened}{| in the video| in the clip}",
             "what is going on{| here| in the video}",
             "what {takes place|occurs|goes on}{| in the video| in the clip| here| to it}",
-            "{say|explain|report} what {takes place|occurs|happened|it does}{| in this clip| at the end}",
+            "{say|explain|report} what {takes place|occurs|happened|it does}{| in this clip}",
             "{what|which} event {is shown|do you see|does the video show|happens in it}",
             "{can you|could you|please} {tell me|describe} what {happens|happened|goes on|is going on}{| here| there}",
             "{i want to know|do you see|did you see} what {happens|happened}{| here| to it| to the <shape>}",
