@@ -14,16 +14,16 @@ from vita.train.curriculum import EVERYTHING, Lesson, LessonSequences
 from vita.train.features import FeatureShard, indices_with_pictures
 from vita.train.samples import Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form
 
-SPOKEN_SHARE = 0.37
-PICTURE_SHARE = 0.45
+SPOKEN_SHARE = 0.5
+PICTURE_SHARE = 0.36
 """New questions on pictures that were really seen."""
 CHART_TIMES = 2
 """How often a flow chart is among these pictures for once of any other: what comes after a box is learned last."""
 SIMULATED_SHARE = 0.45
 """Of these, how many are heard (simulated); the others are typed."""
-HISTORY_RATE = 0.3
+HISTORY_RATE = 0.22
 """Of the sequences, those of more than one turn."""
-MAX_TURNS = 9
+MAX_TURNS = 7
 MAX_HISTORY = 320
 """Positions before the last turn; a live conversation forgets what is older (`history_tokens` of the model)."""
 CUT_RATE = 0.5
@@ -31,8 +31,12 @@ CUT_RATE = 0.5
 LONG_ANSWER = 12
 """Ids of a reply from which it is long."""
 SYMBOLIC_SHARE = 0.06
-"""Of the sequences, those of stage 1's whole mixture, and as many of its last lesson: what was learned is kept."""
-LESSON = Lesson(share=0.0, kinds=EVERYTHING, spoken=0.45, brief=0.3)
+"""Of the sequences, those of stage 1's whole mixture: what was learned is kept."""
+LESSON_SHARE = 0.16
+LESSON = Lesson(
+    share=0.0, kinds={**EVERYTHING, "count_shape": 9.0, "chart": 10.0, "clip": 5.0}, spoken=0.45, brief=0.3
+)
+"""What goes on being taught on symbols, so many of the sequences: what is hardest to find, most."""
 
 
 def _interrupt(sequence: Sequence_, rng: random.Random) -> None:
@@ -67,7 +71,7 @@ class RealSequences:
     def __call__(self, rng: random.Random) -> Sequence_:
         """One sequence of one to MAX_TURNS turns, the last of which begins within MAX_HISTORY positions."""
         draw = rng.random()
-        if draw < 2 * SYMBOLIC_SHARE:
+        if draw < SYMBOLIC_SHARE + LESSON_SHARE:
             return symbolic_sequence(self.writer, rng) if draw < SYMBOLIC_SHARE else self.lesson(rng)
         sequence = Sequence_()
         turns = 1 if rng.random() > HISTORY_RATE else rng.randint(2, MAX_TURNS)
