@@ -8,7 +8,7 @@ import pytest
 
 from vita.chat.messages import Message
 from vita.duplex.contexts import Contexts
-from vita.engine.protocol import Result, Sampling
+from vita.engine.protocol import Engine, Result, Sampling
 from vita.engine.scripted import Line, ScriptedEngine
 from vita.engine.several import SeveralEngines
 from vita.tokens import State
@@ -48,3 +48,10 @@ def test_a_batch_keeps_its_order(several: SeveralEngines) -> None:
     found: list[Result] = several.batch(asked, Sampling(max_new_tokens=5))
     assert [result.text for result in found] == ["first: 0", "second: 1", "first: 2", "second: 3", "first: 4"]
     assert several.batch([]) == []
+
+
+def test_what_one_can_do_all_can(several: SeveralEngines) -> None:
+    one = several.engines[0]
+    assert (several.history_tokens, several.has_tools) == (one.history_tokens, one.has_tools)
+    engine: Engine = several  # for the type checker: all that an engine has
+    assert engine is several

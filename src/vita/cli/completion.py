@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from vita.cli.parser import Parser
 
@@ -35,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _mark_paths(parser: argparse.ArgumentParser, kinds: dict[str, dict[str, str]]) -> None:
+def _mark_paths(parser: argparse.ArgumentParser, kinds: Mapping[str, Any]) -> None:
     """Tell shtab which arguments are files or folders, in `parser` and its subcommands."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -29,6 +29,11 @@ class SeveralEngines:
         """See Engine."""
         return self.engines[0].history_tokens
 
+    @property
+    def has_tools(self) -> bool:
+        """See Engine."""
+        return self.engines[0].has_tools
+
     def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> Context:
         """See Engine. On the engine whose turn it is."""
         return next(self._next).open(system, messages=messages)
