@@ -52,10 +52,11 @@ def quantise(language_model: nn.Module) -> int:
         for name, layer in parent.named_children()
         if type(layer) is nn.Linear and name != "lm_head"
     ]
+    quantised: Any = bnb.nn  # its types are not exported
     for parent, name, layer in found:
         dtype, bias = layer.weight.dtype, layer.bias is not None
-        small = bnb.nn.Linear4bit(layer.in_features, layer.out_features, bias, compute_dtype=dtype, quant_type="nf4")
-        small.weight = bnb.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4")
+        small = quantised.Linear4bit(layer.in_features, layer.out_features, bias, compute_dtype=dtype, quant_type="nf4")
+        small.weight = quantised.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4")
         if bias:
             small.bias = layer.bias
         try:
