@@ -30,7 +30,6 @@ from vita.data.records import MediaFolders, Record
 from vita.media.audio import load_audio
 from vita.media.image import load_image
 from vita.models import compiled_tiles
-from vita.models.compiled_mel import compiled_mel_features
 from vita.models.compiled_tiles import compiled_tile_pixels
 from vita.models.configuration_vita import VitaConfig
 from vita.models.filterbank import mel_features
@@ -63,7 +62,7 @@ def processor_of(max_tiles: int) -> VitaProcessor:
         tokenizer_model_max_length=9100,
     )
     processor = VitaProcessor(pocket.tokenizer, config, pocket.template)
-    processor.compiled = compiled_tiles.is_available()
+    processor.compiled_tiles = compiled_tiles.is_available()
     return processor
 
 
@@ -126,14 +125,13 @@ def measure(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
             "sample": lambda processor=processor: build_sample(record, load_media(record, folders), processor),
             "jpeg": lambda: load_image(folder / "a.jpg"),
             "wav": lambda: load_audio(folder / "a.wav"),
-            "compiled mel": lambda: compiled_mel_features(samples),
-            "numpy's mel": lambda: mel_features(samples),
+            "mel": lambda: mel_features(samples),
             "compiled tiles": lambda max_tiles=max_tiles: compiled_tile_pixels(image, max_tiles=max_tiles),
             "Pillow's tiling": lambda max_tiles=max_tiles: tile_image(image, max_tiles=max_tiles),
             "its normalising": lambda tiles=tiles: normalise(tiles),
         }
         if not compiled_tiles.is_available():
-            del calls["compiled tiles"], calls["compiled mel"]
+            del calls["compiled tiles"]
         if importlib.util.find_spec("kaldi_native_fbank"):
             calls["plain pipeline"] = plain(folder, max_tiles)
         found[str(max_tiles)] = cpu_ms(calls, repeats)

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vita.chat.placement import PLACEHOLDERS, split_at
 from vita.errors import CheckpointError, PromptError
@@ -102,16 +102,8 @@ def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def _append_text(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, piece: str, position: int) -> None:
-    """By the tokenizer inside, as calling the outer one with no options does."""
     if not piece:
         return
-    outer: Any = tokenizer
-    backend = outer.backend_tokenizer
-    if backend.truncation is not None:
-        backend.no_truncation()
-    if backend.padding is not None:
-        backend.no_padding()
-    backend.encode_special_tokens = outer.split_special_tokens
-    tokens = backend.encode(piece, add_special_tokens=False)
-    encoded.ids.extend(tokens.ids)
-    encoded.spans.extend((position + start, position + end) for start, end in tokens.offsets)
+    tokens = tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
+    encoded.ids.extend(tokens.input_ids)
+    encoded.spans.extend((position + start, position + end) for start, end in tokens.offset_mapping)

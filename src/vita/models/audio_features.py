@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vita.errors import MediaError
-from vita.models.compiled_mel import compiled_mel_features
 from vita.models.configuration_audio import WHISPER_HOP, VitaAudioConfig
 from vita.models.filterbank import SAMPLE_RATE_HZ, WINDOW_MS, mel_features
 
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
     from transformers import WhisperFeatureExtractor
 
 
-def audio_features(samples: np.ndarray, config: VitaAudioConfig, *, compiled: bool = False) -> np.ndarray:
+def audio_features(samples: np.ndarray, config: VitaAudioConfig) -> np.ndarray:
     """Mel features of a clip, float32 [config.num_frames(len(samples)), F].
 
     Whisper's are those of each window by itself. Of the last window only the frames that hear the sound are given: all
-    behind them are the same, and `WhisperTower` knows which. With `compiled`, ours are made by compiled loops (numba).
+    behind them are the same, and `WhisperTower` knows which.
     """
     if config.encoder == "whale":
-        return compiled_mel_features(samples) if compiled else mel_features(samples)
+        return mel_features(samples)
     num_frames = config.num_frames(len(samples))
     if not num_frames:
         duration_ms = 1000 * len(samples) / SAMPLE_RATE_HZ

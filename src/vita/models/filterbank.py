@@ -21,7 +21,7 @@ SHIFT_MS = 10
 WAVEFORM_SCALE = 32768
 PREEMPHASIS = 0.97
 LOW_HZ = 20.0
-FLOOR = np.finfo(np.float32).eps
+_FLOOR = np.finfo(np.float32).eps
 _BLOCK_FRAMES = 256
 
 
@@ -45,17 +45,12 @@ def mel_features(samples: np.ndarray, *, sample_rate_hz: int = SAMPLE_RATE_HZ, n
     Raises:
         MediaError: not one channel, or shorter than one window of 25 ms.
     """
-    check_length(samples, sample_rate_hz)
-    return MelStream(sample_rate_hz=sample_rate_hz, num_bins=num_bins).push(samples)
-
-
-def check_length(samples: np.ndarray, sample_rate_hz: int = SAMPLE_RATE_HZ) -> None:
-    """Raises MediaError where a clip has not one channel, or is shorter than one window."""
-    if samples.ndim != 1:
-        raise MediaError("sound must have one channel", got=f"shape {samples.shape}", expected="[num_samples]")
-    if not num_frames(len(samples), sample_rate_hz):
+    stream = MelStream(sample_rate_hz=sample_rate_hz, num_bins=num_bins)
+    features_TF = stream.push(samples)
+    if not len(features_TF):
         duration_ms = 1000 * len(samples) / sample_rate_hz
         raise MediaError("sound is too short", got=f"{duration_ms:.1f} ms", expected=f"at least {WINDOW_MS} ms")
+    return features_TF
 
 
 class MelStream:
@@ -95,18 +90,18 @@ def _log_mel(frames_TW: np.ndarray, sample_rate_hz: int, num_bins: int) -> np.nd
     np.multiply(frames_TW[:, :-1], np.float32(-PREEMPHASIS), out=emphasised_TW[:, 1:])
     emphasised_TW[:, 1:] += frames_TW[:, 1:]
     emphasised_TW[:, 0] = frames_TW[:, 0] * np.float32(1 - PREEMPHASIS)
-    emphasised_TW *= povey_window(frames_TW.shape[1])
-    filters = mel_filters(sample_rate_hz, num_bins, frames_TW.shape[1])
+    emphasised_TW *= _povey_window(frames_TW.shape[1])
+    filters = _mel_filters(sample_rate_hz, num_bins, frames_TW.shape[1])
     spectrum_TP = np.fft.rfft(emphasised_TW, n=filters.fft_size)[:, filters.used]
     power_PT = np.ascontiguousarray((spectrum_TP.real**2 + spectrum_TP.imag**2).T, np.float32)
     energy_FT = np.zeros((num_bins + 2, power_PT.shape[1]), np.float32)
     energy_FT[filters.intervals + 1] = np.add.reduceat(power_PT * filters.rising, filters.starts, axis=0)
     energy_FT[filters.intervals] += np.add.reduceat(power_PT * filters.falling, filters.starts, axis=0)
-    return np.log(np.maximum(energy_FT[1:-1], FLOOR)).T
+    return np.log(np.maximum(energy_FT[1:-1], _FLOOR)).T
 
 
 @dataclass(frozen=True)
-class MelFilters:
+class _MelFilters:
     """Triangular filters, equally spaced in mel: filter k rises over interval k and falls over interval k + 1.
 
     fft_size: points of the transform.
@@ -125,7 +120,7 @@ class MelFilters:
 
 
 @lru_cache(maxsize=8)
-def mel_filters(sample_rate_hz: int, num_bins: int, window: int) -> MelFilters:
+def _mel_filters(sample_rate_hz: int, num_bins: int, window: int) -> _MelFilters:
     fft_size = 1 << (window - 1).bit_length()
     mels = _mel(np.arange(fft_size // 2) * sample_rate_hz / fft_size)
     low, high = _mel(np.array([LOW_HZ, sample_rate_hz / 2]))
@@ -136,7 +131,7 @@ def mel_filters(sample_rate_hz: int, num_bins: int, window: int) -> MelFilters:
     starts = np.flatnonzero(np.diff(numbers, prepend=-1))
     rising = (places - numbers).astype(np.float32)[:, None]
     used = slice(first, fft_size // 2)
-    return MelFilters(fft_size, used, starts, numbers[starts], rising, np.float32(1) - rising)
+    return _MelFilters(fft_size, used, starts, numbers[starts], rising, np.float32(1) - rising)
 
 
 def _mel(frequency_hz: np.ndarray) -> np.ndarray:
@@ -144,6 +139,6 @@ def _mel(frequency_hz: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def povey_window(window: int) -> np.ndarray:
+def _povey_window(window: int) -> np.ndarray:
     """Kaldi's window: a Hann window to the power of 0.85, float32."""
     return ((0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / (window - 1))) ** 0.85).astype(np.float32)

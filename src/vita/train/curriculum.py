@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from vita.synth.questions import clip_turn, decorate, picture_turn, sum_
+from vita.synth.questions import clip_turn, decorate, fact, picture_turn, sum_
 from vita.synth.scenes import Scene, random_scene, random_things
 from vita.synth.shape_questions import SHAPE_QUESTIONS, shape_question
 from vita.synth.speech_set import spoken_form
-from vita.synth.turns import Turn
+from vita.synth.turns import Turn, counted
 from vita.synth.world import LANGUAGES
 from vita.train.instruct import SequenceBatches
 from vita.train.samples import Sequence_, TurnWriter, symbolic_sequence, typed_form, write_symbolic
@@ -34,6 +34,7 @@ EVERYTHING = {
     **{"printed_sum": 3.0, "print": 1.5, "chart": 6.0},
 }
 CHARTS_MOST = {**EVERYTHING, "chart": 40.0}
+_COUNTS = ("count_shape", "count_colour")
 _SCENES = {"printed_sum": "sum", "print": "text", "chart": "chart"}
 
 
@@ -114,20 +115,21 @@ class LessonSequences:
 
 
 def question_turn(kind: str, rng: random.Random) -> Turn:
-    """A question: "sum", "clip", "printed_sum", "print", "chart", or a kind of question on shapes."""
+    """A question: "fact", "sum", "clip", "printed_sum", "print", "chart", or a kind of question on shapes."""
     lang = rng.choice(LANGUAGES)
     if kind in SHAPE_QUESTIONS:
         turn = _shape_turn(kind, rng, lang)
     elif kind in _SCENES:
         turn = picture_turn(rng, lang, random_scene(rng, _SCENES[kind]))
     else:
-        turn = {"sum": sum_, "clip": clip_turn}[kind](rng, lang)
+        turn = {"sum": sum_, "clip": clip_turn, "fact": fact}[kind](rng, lang)
     return replace(turn, question=decorate(turn.question, lang, rng))
 
 
 def _shape_turn(kind: str, rng: random.Random, lang: str) -> Turn:
-    """Of this kind, on a scene that can answer it."""
+    """Of this kind, on a scene that can answer it; half as many counts end at one as by chance."""
     while True:
         turn = shape_question(Scene(kind="shapes", things=random_things(rng)), rng, lang, kind)
-        if turn.kind == kind:
+        too_easy = kind in _COUNTS and turn.answer == counted(1, lang) and rng.random() < 0.5
+        if turn.kind == kind and not too_easy:
             return turn

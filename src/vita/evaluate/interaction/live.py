@@ -7,12 +7,13 @@ context are worth. Called by `duplex_bench.py` and `long.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 import numpy as np
 
+from vita.chat.messages import Message
 from vita.clock import Clock, VirtualClock, run_virtual
 from vita.duplex.files import FRAME_S, Timeline
 from vita.duplex.options import LiveOptions
@@ -20,7 +21,7 @@ from vita.duplex.session import LiveEvent, Session
 from vita.duplex.state import Policy
 from vita.duplex.turns import FixedSilence
 from vita.duplex.voice_activity import SileroVoiceActivity, VoiceActivity
-from vita.engine.protocol import Engine, Listening, Sampling
+from vita.engine.protocol import GREEDY, Context, Engine, Listening, Result, Sampling, Words
 from vita.media import SAMPLE_RATE_HZ
 from vita.speech.voices import Voice
 from vita.tokens import State
@@ -78,7 +79,7 @@ def converse(
     events: list[LiveEvent] = []
     timeline = Timeline(SAMPLE_RATE_HZ)
     if system == "vad-only":
-        engine = cast(Engine, AnsweringEngine(engine))
+        engine = AnsweringEngine(engine)
 
     async def main() -> float:
         clock = make_clock()
@@ -146,23 +147,39 @@ class AnsweringEngine:
         """See Engine."""
         return self._engine.history_tokens
 
-    def open(self, *arguments: Any, **options: Any) -> AnsweringContext:
+    @property
+    def has_tools(self) -> bool:
         """See Engine."""
-        return AnsweringContext(self._engine.open(*arguments, **options))
+        return self._engine.has_tools
+
+    def open(self, system: str | None = None, *, messages: Sequence[Message] = ()) -> Context:
+        """See Engine."""
+        return AnsweringContext(self._engine.open(system, messages=messages))
+
+    def batch(self, conversations: Sequence[Sequence[Message]], sampling: Sampling = GREEDY) -> list[Result]:
+        """See Engine."""
+        return self._engine.batch(conversations, sampling)
 
 
 class AnsweringContext:
     """A Context whose sounds are questions."""
 
-    def __init__(self, context: Any) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
+        self.append, self.reply, self.rewind = context.append, context.reply, context.rewind
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """See Context."""
+        return self._context.messages
 
-    def listen(self) -> AnsweringListening:
+    def listen(self) -> Listening:
         """See Context."""
         return AnsweringListening(self._context.listen())
+
+    def fork(self) -> Context:
+        """See Context."""
+        return AnsweringContext(self._context.fork())
 
 
 class AnsweringListening:
@@ -170,14 +187,17 @@ class AnsweringListening:
 
     def __init__(self, listening: Listening) -> None:
         self._listening = listening
+        self.push, self.close, self.cancel = listening.push, listening.close, listening.cancel
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._listening, name)
+    @property
+    def seconds(self) -> float:
+        """See Listening."""
+        return self._listening.seconds
 
     def probe(self) -> dict[State, float]:
         """See Listening."""
         return {State.SPOKEN_QUERY: 1.0}
 
-    def words(self, *_: Any) -> None:
+    def words(self, phrases: Sequence[str] = ()) -> Words | None:
         """See Listening; no word is told from another."""
         return None
