@@ -14,7 +14,7 @@ import vita
 from vita.api import Assistant
 from vita.chat.messages import Audio, Image, Text, Video
 from vita.engine.scripted import Line, ScriptedEngine
-from vita.errors import CheckpointError, ConfigError, MediaError, PromptError
+from vita.errors import CheckpointError, ConfigError, LimitError, MediaError, PromptError
 from vita.tokens import State
 
 RED = PIL.Image.new("RGB", (30, 20), "red")
@@ -122,6 +122,13 @@ def test_load_and_ask(tiny_folder: Path) -> None:
     assert first.usage.image_tokens > 0
     assert first.timing_ms["load"] > 0
     assert isinstance(assistant, vita.Assistant)
+
+
+def test_a_limit_on_the_caches(tiny_folder: Path) -> None:
+    roomy, tight = (vita.load(str(tiny_folder), device="cpu", max_cached_tokens=most) for most in (2000, 4))
+    assert roomy.ask("What?", max_new_tokens=3, state="answer").usage.completion_tokens > 0
+    with pytest.raises(LimitError, match="the engine's KV cache is full"):
+        tight.ask("What?", max_new_tokens=3, state="answer")
 
 
 def test_load_of_nothing(tmp_path: Path) -> None:

@@ -177,23 +177,34 @@ class AnswerStream:
         return 1000 * (time.perf_counter() - self._started_s)
 
 
-def load(model: str = "pocket", device: str = "auto", dtype: str = "auto", **placement: Any) -> Assistant:
+def load(
+    model: str = "pocket",
+    device: str = "auto",
+    dtype: str = "auto",
+    *,
+    max_cached_tokens: int | None = None,
+    **placement: Any,
+) -> Assistant:
     """Load a model.
 
     Args:
         model: "pocket" (embedded), a checkpoint folder, or a name on the hub.
         device: auto, cpu, cuda or mps.
         dtype: auto, float32, bfloat16 or float16.
+        max_cached_tokens: at most so many tokens in the KV caches of all conversations together; None for no limit. A
+            conversation that would need more raises LimitError.
         placement: device_map, quantize, offload_dir, for models that are too large for one device; see
             vita.checkpoints.load.
 
-    Raises CheckpointError for a model that is not there or not whole, DependencyError for a device that is not there.
+    Raises CheckpointError for a model that is not there or not whole, DependencyError for a device that is not there,
+    ConfigError for a limit below 1.
     """
     started_s = time.perf_counter()
     from vita import checkpoints
     from vita.engine.local import LocalEngine
 
-    engine = LocalEngine(*checkpoints.load(model, device=device, dtype=dtype, **placement))
+    parts = checkpoints.load(model, device=device, dtype=dtype, **placement)
+    engine = LocalEngine(*parts, max_cached_tokens=max_cached_tokens)
     load_ms = 1000 * (time.perf_counter() - started_s)
     return Assistant(engine, load_ms=load_ms, batch_size=8 if engine.model.device.type == "cpu" else 32)
 

@@ -112,6 +112,11 @@ def test_workers_share_a_vllm_server(started: list[dict[str, Any]], monkeypatch:
             ["--engine", "vllm", "--vllm-url", "http://x", "--vllm-option=--seed=1"],
             "--vllm-option is for a server that is started here; leave out --vllm-url",
         ),
+        (
+            ["--engine", "vllm", "--max-cached-tokens", "9"],
+            "--device-map, --quantize, --offload-dir and --max-cached-tokens belong to --engine local; "
+            "use vLLM's own: --vllm-option",
+        ),
         (["--workers", "0"], "--workers is not usable (got 0, expected 1 or more)"),
         (["--api-key", "short"], "an API key is not usable (expected at least 8 ASCII characters without blanks)"),
     ],

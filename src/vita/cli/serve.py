@@ -56,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=4,
         help="replies, and realtime sessions, at a time, of each worker (default: 4)",
     )
+    who.add_argument("--max-cached-tokens", metavar="N", type=int,
+                     help="tokens that all conversations of a worker may keep in their KV caches (default: no limit)")  # fmt: skip
     who.add_argument("--workers", metavar="N", type=int, default=1,
                      help="processes behind this address, each with a model of its own, or all on one vLLM server "
                      "(default: 1)")  # fmt: skip
@@ -156,9 +158,10 @@ def _check_engine(arguments: argparse.Namespace) -> None:
         if arguments.vllm_url or arguments.vllm_option:
             raise ConfigError("--vllm-url and --vllm-option belong to --engine vllm", fix="add --engine vllm")
         return
-    if arguments.device_map or arguments.quantize or arguments.offload_dir:
+    if arguments.device_map or arguments.quantize or arguments.offload_dir or arguments.max_cached_tokens is not None:
         raise ConfigError(
-            "--device-map, --quantize and --offload-dir belong to --engine local", fix="use vLLM's own: --vllm-option"
+            "--device-map, --quantize, --offload-dir and --max-cached-tokens belong to --engine local",
+            fix="use vLLM's own: --vllm-option",
         )
     if arguments.vllm_url and arguments.vllm_option:
         raise ConfigError("--vllm-option is for a server that is started here", fix="leave out --vllm-url")
@@ -169,7 +172,7 @@ def _load(arguments: argparse.Namespace) -> Assistant:
     from vita.api import load, load_vllm
 
     if arguments.engine == "local":
-        return load(arguments.model, **loading_options(arguments))
+        return load(arguments.model, max_cached_tokens=arguments.max_cached_tokens, **loading_options(arguments))
     return load_vllm(
         arguments.model,
         arguments.vllm_url,
