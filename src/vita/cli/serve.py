@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replies, and realtime sessions, at a time, of each worker (default: 4)",
     )
     who.add_argument("--max-cached-tokens", metavar="N", type=int,
-                     help="tokens that all conversations of a worker may keep in their KV caches (default: no limit)")  # fmt: skip
+                     help="tokens that all conversations of a worker may keep in their KV caches "
+                     "(default: no limit)")  # fmt: skip
     who.add_argument("--workers", metavar="N", type=int, default=1,
                      help="processes behind this address, each with a model of its own, or all on one vLLM server "
                      "(default: 1)")  # fmt: skip
