@@ -36,6 +36,28 @@ def test_a_turn_is_of_the_kind_that_was_asked_for(kind):
     assert {turn.lang for turn in turns} == {"en", "zh"}
 
 
+def test_next_boxes_are_of_three_or_four_letters_or_words():
+    rng = random.Random(1)
+    turns = [question_turn("next_box", rng) for _ in range(40)]
+    assert {turn.kind for turn in turns} == {"next_box"}
+    charts = [turn.scene.boxes for turn in turns if turn.scene]
+    assert {len(boxes) for boxes in charts} == {3, 4}
+    assert 8 < sum(len(boxes[0]) > 1 for boxes in charts) < 32
+    assert all(turn.answer in boxes[1:] for turn, boxes in zip(turns, charts, strict=True))
+
+
+@pytest.mark.parametrize(("kind", "one"), [("count_shape", {"one", "一个"}), ("count_colour", {"one", "一个"})])
+def test_counts_are_mostly_more_than_one(kind, one):
+    rng = random.Random(2)
+    answers = [question_turn(kind, rng).answer for _ in range(200)]
+    assert 40 < sum(answer in one for answer in answers) < 100
+
+
+def test_facts_are_asked_too():
+    turns = [question_turn("fact", random.Random(seed)) for seed in range(5)]
+    assert {turn.kind for turn in turns} == {"fact"}
+
+
 def test_brief_sequences_hold_filled_slots_and_one_for_an_empty_frame(writer):
     rng = random.Random(3)
     clip = random_clip(rng, 6)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from vita.synth.questions import clip_turn, decorate, fact, picture_turn, sum_
+from vita.synth.questions import chart_question, clip_turn, decorate, fact, picture_turn, sum_
 from vita.synth.scenes import Scene, random_scene, random_things
 from vita.synth.shape_questions import SHAPE_QUESTIONS, shape_question
 from vita.synth.speech_set import spoken_form
@@ -31,9 +31,9 @@ PRINT_TOO = {**SHAPES_AND_CLIPS, "printed_sum": 2.5, "print": 1.5, "chart": 2.5}
 EVERYTHING = {
     **{"where": 2.0, "colour_of_shape": 1.0, "shape_of_colour": 1.0, "at_place": 1.0, "exists": 1.5, "only": 0.3},
     **{"count_all": 3.0, "count_shape": 3.0, "count_colour": 3.0, "describe": 0.7, "clip": 3.0, "sum": 3.0},
-    **{"printed_sum": 3.0, "print": 1.5, "chart": 6.0},
+    **{"printed_sum": 3.0, "print": 1.5, "chart": 6.0, "next_box": 4.0},
 }
-CHARTS_MOST = {**EVERYTHING, "chart": 40.0}
+CHARTS_MOST = {**EVERYTHING, "chart": 20.0, "next_box": 40.0}
 _COUNTS = ("count_shape", "count_colour")
 _SCENES = {"printed_sum": "sum", "print": "text", "chart": "chart"}
 
@@ -115,10 +115,12 @@ class LessonSequences:
 
 
 def question_turn(kind: str, rng: random.Random) -> Turn:
-    """A question: "fact", "sum", "clip", "printed_sum", "print", "chart", or a kind of question on shapes."""
+    """A question of a kind of `SHAPE_QUESTIONS`, or fact, sum, clip, printed_sum, print, chart or next_box."""
     lang = rng.choice(LANGUAGES)
     if kind in SHAPE_QUESTIONS:
         turn = _shape_turn(kind, rng, lang)
+    elif kind == "next_box":
+        turn = _next_box_turn(rng, lang)
     elif kind in _SCENES:
         turn = picture_turn(rng, lang, random_scene(rng, _SCENES[kind]))
     else:
@@ -133,3 +135,14 @@ def _shape_turn(kind: str, rng: random.Random, lang: str) -> Turn:
         too_easy = kind in _COUNTS and turn.answer == counted(1, lang) and rng.random() < 0.5
         if turn.kind == kind and not too_easy:
             return turn
+
+
+def _next_box_turn(rng: random.Random, lang: str) -> Turn:
+    """What comes after a box, of three or four; half of the charts are of words, whose spelling is learned from it."""
+    of_words = rng.random() < 0.5
+    while True:
+        scene = random_scene(rng, "chart")
+        if len(scene.boxes) > 2 and (len(scene.boxes[0]) > 1) == of_words:
+            turn = chart_question(scene, rng, lang)
+            if turn.kind == "next_box":
+                return turn

@@ -34,7 +34,10 @@ SYMBOLIC_SHARE = 0.06
 """Of the sequences, those of stage 1's whole mixture: what was learned is kept."""
 LESSON_SHARE = 0.16
 LESSON = Lesson(
-    share=0.0, kinds={**EVERYTHING, "fact": 6.0, "count_shape": 9.0, "chart": 12.0, "clip": 5.0}, spoken=0.45, brief=0.3
+    share=0.0,
+    kinds={**EVERYTHING, "fact": 6.0, "count_shape": 9.0, "chart": 9.0, "next_box": 12.0, "clip": 5.0},
+    spoken=0.45,
+    brief=0.3,
 )
 """What goes on being taught on symbols, so many of the sequences: what is hardest to find, most."""
 
