@@ -16,6 +16,8 @@ SUM = {
         "{how much|how many|what} {do|does} <a> and <b> make{ together|}",
         "{can you|could you|please} {add|sum} <a> and <b>",
         "if i have <a> apples and get <b> more how many do i have",
+        "<a> plus <b> {gives|gives how much|is how much|comes to what}",
+        "{find|say|name} the {sum|total} of <a> and <b>",
     ],
     "zh": [
         "<a>{加|加上|加個|和}<b>{等于几|等于多少|是多少|是几|得几|得多少|一共是多少}",
@@ -25,6 +27,7 @@ SUM = {
         "{求|请问}<a>{和|与}<b>的和",
         "{把|请把}<a>{和|与}<b>{加起来|相加}",
         "我有<a>个苹果又得到<b>个{现在有几个|一共有几个}",
+        "<a>{和|跟|与}<b>{合在一起|凑在一起|放在一起}{是几|是多少|等于几}",
     ],
 }
 MINUS = {
@@ -44,11 +47,16 @@ CLIP = {
             "{can you|could you|please} {tell me|say} {which way|in which direction} {it|the <shape>} {moves|goes}",
             "{left or right|up or down} or {where|which way} {does|did} {it|the <shape>} {move|go}",
             "{what|which} direction {does|did} {it|the <shape>|the movement} {take|have|follow}",
+            "where is {it|the <shape>|the object} {off to|running to|headed|drifting}",
+            "{describe|give me|tell me} the {direction|way} {it takes|of the <shape>|it goes in|it follows}",
+            "{which|what} {side|direction} is {it|the <shape>} {headed for|drifting to|running to|traveling to}",
         ],
         "zh": [
             "{它|<shape>|图形|这个图形|物体}{往哪边移动|往哪里移动|往哪个方向移动|向哪边移动|向哪个方向移动|朝哪边走|往哪走|朝哪个方向动|往哪里去|向哪里移动|的移动方向是什么|怎么移动}",
             "{移动|运动}的方向{是什么|是哪边|是哪里}",
             "{告诉我|说说}{它|<shape>}{往哪边移动|移动的方向}",
+            "{它|<shape>|图形|物体}{移到|跑到|走到|滑到|去}{了|}{哪边|哪里|哪一边|哪个方向}{|去|去了}",
+            "{它|<shape>|图形}{朝着|向着|正往|一直往}{哪里|哪边|哪一边|什么方向}{去|走|跑|移动}",
         ],
     },
     "event": {
@@ -87,6 +95,7 @@ CLIP = {
             "{when it ends|after all|last of all|once it is over} {what|which} {color|colour} is {it|the <shape>}",
             "{tell me|say|name} the {color|colour} {it|the <shape>} {has at the end|ends with|has finally|turns into}",
             "{and then|then|afterwards} {it|the <shape>} is {what|which} {color|colour}",
+            "{what|which} {color|colour} {do|did|can} you see {at last|finally|at the very end}",
         ],
         "zh": [
             "{它|<shape>|图形|这个图形|物体|}{最后是什么颜色|最后变成什么颜色|最后变成了什么颜色|变成了什么颜色|结束时是什么颜色|最终是什么颜色|末尾是什么颜色|变成什么颜色}",
