@@ -51,7 +51,7 @@ def vllm_of(folder: Path, *, own_process: bool = False, **options: Any) -> Itera
         limits = {"image": 4, "video": 1, "audio": 4}
         yield LLM(
             str(folder), dtype="float32", max_model_len=2048, max_num_batched_tokens=2048, max_num_seqs=16,
-            enforce_eager=True, **{"limit_mm_per_prompt": limits, **options},
+            **{"enforce_eager": True, "limit_mm_per_prompt": limits, **options},
         )  # fmt: skip
 
 
