@@ -47,7 +47,7 @@ CLIP = {
             "{can you|could you|please} {tell me|say} {which way|in which direction} {it|the <shape>} {moves|goes}",
             "{left or right|up or down} or {where|which way} {does|did} {it|the <shape>} {move|go}",
             "{what|which} direction {does|did} {it|the <shape>|the movement} {take|have|follow}",
-            "where is {it|the <shape>|the object} {off to|running to|headed|drifting}",
+            "where is {it|the <shape>|the object} {off to|running to|headed|heading|drifting}",
             "{describe|give me|tell me} the {direction|way} {it takes|of the <shape>|it goes in|it follows}",
             "{which|what} {side|direction} is {it|the <shape>} {headed for|drifting to|running to|traveling to}",
         ],
