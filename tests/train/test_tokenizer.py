@@ -6,11 +6,13 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from vita.synth.questions import TASKS, chart_code
 from vita.synth.world import NUMBERS, texts, world
 from vita.tokens import VITA_1_0_STATES
+from vita.train.pocket import plurals_like_singulars
 from vita.train.tokenizer import CONTROL, build_tokenizer, corpus, save_tokenizer, spelled_ids
 
 
@@ -156,3 +158,14 @@ def test_saving_that_is_interrupted_leaves_no_folder(
     assert not (tmp_path / "tokenizer").exists()
     save_tokenizer(tokenizer, tmp_path / "tokenizer")
     assert (tmp_path / "tokenizer" / "tokenizer.json").is_file()
+
+
+def test_plurals_begin_as_their_singulars(tokenizer: PreTrainedTokenizerFast) -> None:
+    before = torch.randn(len(tokenizer), 4, generator=torch.Generator().manual_seed(0))
+    words = before.clone()
+    plurals_like_singulars(words, tokenizer)
+    moved = {"circles": "circle", "squares": "square", "triangles": "triangle", "stars": "star", "crosses": "cross"}
+    for plural, singular in moved.items():
+        assert torch.equal(words[ids(tokenizer, plural)], before[ids(tokenizer, singular)])
+    others = [row for row in range(len(before)) if row not in {ids(tokenizer, plural)[0] for plural in moved}]
+    assert torch.equal(words[others], before[others])

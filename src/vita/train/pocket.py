@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen3Config, ResNetConfig
 
 from vita.models.configuration_audio import VitaAudioConfig
 from vita.models.configuration_vita import VitaConfig
 from vita.synth.scenes import FRAME_SLOTS, GROUP_SIZES, NUM_SLOTS
+from vita.synth.turns import fillings
+from vita.synth.world import SHAPES
 
 WIDTH = 256
 
@@ -56,6 +59,18 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
         tie_word_embeddings=True,
         **special,
     )
+
+
+def plurals_like_singulars(words_VH: Tensor, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Give the plural of each shape its singular's embedding to begin with, in place.
+
+    English plurals are asked for in counts alone: too seldom for a small model to find out what they name.
+    """
+    for shape in SHAPES:
+        plural = fillings("en", shapes=shape)["shapes"]
+        of_plural, of_singular = (tokenizer(word, add_special_tokens=False).input_ids for word in (plural, shape))
+        if len(of_plural) == len(of_singular) == 1:
+            words_VH[of_plural[0]] = words_VH[of_singular[0]]
 
 
 def pocket_audio_config(vocabulary: int) -> VitaAudioConfig:

@@ -27,7 +27,7 @@ from vita.train.instruct import Instructed, SequenceBatches, instruct_loss
 from vita.train.loop import load_progress, run_stage
 from vita.train.multimodal import RealSequences
 from vita.train.optimiser import StageSettings
-from vita.train.pocket import pocket_config
+from vita.train.pocket import plurals_like_singulars, pocket_config
 from vita.train.recipe import Recipe
 from vita.train.samples import TurnWriter
 from vita.train.seeing import PictureBatches, Seeing, seeing_loss
@@ -113,6 +113,7 @@ class PocketRun:
         assert isinstance(model, Instructed)
         if not self.recipe.start_from:
             words = model.language_model.get_input_embeddings().weight.data
+            plurals_like_singulars(words, self.tokenizer)
             model.hearing.table.data.copy_(torch.cat([words, torch.zeros_like(words[:1])]))
         writer = TurnWriter(self.tokenizer, self.config.states)
         batches = CurriculumBatches(
