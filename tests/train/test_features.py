@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from vita.train.features import FeatureShard, feature_shard, hear_shard, indices
 from vita.train.hearing import Hearing
 from vita.train.instruct import collate
 from vita.train.multimodal import LONG_ANSWER, MAX_HISTORY, RealSequences
-from vita.train.samples import TurnWriter
+from vita.train.samples import UNKNOWN, TurnWriter
 from vita.train.seeing import PictureBatches, Seeing
 
 CPU = torch.device("cpu")
@@ -160,9 +161,10 @@ def real(
 def test_spoken_turns_come_with_their_own_sound_and_answer(
     real: RealSequences, shard: SpeechShard, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    """Whole, or where another turn follows a long answer, now and then cut as by an interruption."""
-    rng, heard, symbolic, typed_on_pictures, cut = random.Random(1), set(), 0, 0, 0
-    for _ in range(400):
+    """Whole, or where another turn follows a long answer, now and then cut as by an interruption; what is not for the
+    model is now and then answered all the same, without its state being learned."""
+    rng, heard, symbolic, typed_on_pictures, cut, forced = random.Random(1), set(), 0, 0, 0, 0
+    for _ in range(2500):
         sequence = real(rng)
         symbolic += bool(sequence.sounds or sequence.slots)
         kinds = [kind for _, kind, _ in sequence.features]
@@ -174,6 +176,14 @@ def test_spoken_turns_come_with_their_own_sound_and_answer(
                 turn = shard.turns[index].turn
                 reply = real.writer.reply_ids(turn, turn.state(spoken=True))
                 begin = start + len(vectors) + 2
+                if sequence.labels[begin] == IGNORE_LABEL:  # made to answer what is not for it
+                    forced += 1
+                    wanted = replace(turn, answer=UNKNOWN[turn.lang])
+                    expected = real.writer.reply_ids(wanted, State.SPOKEN_QUERY)
+                    assert turn.noise
+                    assert sequence.ids[begin : begin + len(expected)] == expected
+                    assert sequence.labels[begin + 1 : begin + len(expected)] == expected[1:]
+                    continue
                 learned = list(takewhile(lambda label: label != IGNORE_LABEL, sequence.labels[begin:]))
                 assert learned == reply[: len(learned)] == sequence.ids[begin : begin + len(learned)]
                 if learned == reply:
@@ -186,6 +196,7 @@ def test_spoken_turns_come_with_their_own_sound_and_answer(
     assert heard <= {i for i, item in enumerate(shard.turns) if item.turn.kind != "salad"}
     assert len(heard) > 40
     assert cut > 3
+    assert forced > 5
     assert symbolic > 10
     assert typed_on_pictures > 40
 

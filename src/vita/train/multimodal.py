@@ -9,10 +9,10 @@ from vita.synth.questions import clip_question, decorate, picture_turn
 from vita.synth.speech_set import spoken_form
 from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
-from vita.tokens import IGNORE_LABEL
+from vita.tokens import IGNORE_LABEL, State
 from vita.train.curriculum import EVERYTHING, Lesson, LessonSequences
 from vita.train.features import FeatureShard, indices_with_pictures
-from vita.train.samples import Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form
+from vita.train.samples import UNKNOWN, Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form
 
 SPOKEN_SHARE = 0.5
 PICTURE_SHARE = 0.36
@@ -28,6 +28,8 @@ MAX_HISTORY = 320
 """Positions before the last turn; a live conversation forgets what is older (`history_tokens` of the model)."""
 CUT_RATE = 0.5
 """Of the long answers that another turn follows, those that were interrupted: only their beginning was heard."""
+FORCED_RATE = 0.2
+"""Of what was heard and is not for the model, how much it is made to answer all the same: that it does not know."""
 LONG_ANSWER = 12
 """Ids of a reply from which it is long."""
 SYMBOLIC_SHARE = 0.06
@@ -135,4 +137,10 @@ class RealSequences:
             symbols, weights = writer.simulated_sound(turn.question, turn.lang, rng)
             sequence.sounds.append((sequence.add_media(len(symbols)), symbols, weights))
         sequence.add([writer.end, writer.bot])
-        sequence.add(writer.reply_ids(turn, turn.state(sound is not None or not typed)), learn=True)
+        spoken = sound is not None or not typed
+        if turn.noise and spoken and rng.random() < FORCED_RATE:
+            head, *reply = writer.reply_ids(replace(turn, answer=UNKNOWN[turn.lang]), State.SPOKEN_QUERY)
+            sequence.add([head])
+            sequence.add(reply, learn=True)
+        else:
+            sequence.add(writer.reply_ids(turn, turn.state(spoken)), learn=True)
