@@ -120,6 +120,6 @@ def on_loopback(app: Any, **options: Any) -> Iterator[str]:
 def until(condition: Callable[[], bool], within_s: float = 20.0) -> bool:
     """Whether it comes true in time."""
     deadline_s = time.monotonic() + within_s
-    while not condition() and time.monotonic() < deadline_s:
+    while not (found := condition()) and time.monotonic() < deadline_s:
         time.sleep(0.01)
-    return condition()
+    return found

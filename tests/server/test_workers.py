@@ -67,7 +67,12 @@ def test_a_worker_that_is_killed_is_replaced(started: tuple[subprocess.Popen[str
     before = servers(parent)
     assert len(before) == 2
     before[0].kill()
-    assert until(lambda: len(servers(parent)) == 2 and before[0] not in servers(parent), 60)
+
+    def is_replaced() -> bool:
+        now = servers(parent)
+        return len(now) == 2 and before[0] not in now
+
+    assert until(is_replaced, 60)
 
     realtime = url.replace("http", "ws") + "/v1/realtime"
 
