@@ -105,6 +105,8 @@ def test_the_conversation_outlives_its_connection(own_server: Server, open_page:
     start(page)
     type_in(page, "What is the capital of Japan?")
     wait_for(page, "document.querySelector('.line.reply')?.innerText.includes('tokyo')", PATIENCE_S)
+    # to its end: what nobody heard is not retold
+    wait_for(page, "window.phases.includes('speaking') && window.phases.at(-1) === 'listening'", PATIENCE_S)
     own_server.stop()
     page.get_by_text("The connection was lost; trying again.").wait_for()
     own_server.start()
