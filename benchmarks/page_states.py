@@ -187,7 +187,8 @@ def attached(page: Page) -> None:
 
 
 def failed(page: Page) -> None:
-    """A server that is gone."""
+    """A server that is gone, after the page has seen it."""
+    page.locator(".examples button:enabled").first.wait_for()
     page.route("**/v1/**", lambda route: route.abort())
     say(page, "Hello?")
     page.locator(".notice").wait_for()
