@@ -70,14 +70,14 @@ def test_each_stage_moves_what_it_says(name: str, text: str, tmp_path: Path) -> 
 
 
 def test_the_miniature_learns_in_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the embedded model; with a third of the steps of `make train`."""
+    """On the embedded model, with 12 of the 20 steps of `make train`; halves are compared: steps differ in samples."""
     monkeypatch.chdir(REPOSITORY)
-    recipe = read_tuning_recipe("recipes/mini.yaml", {f"stages.{stage}.steps": 7 for stage in STAGES})
+    recipe = read_tuning_recipe("recipes/mini.yaml", {f"stages.{stage}.steps": 12 for stage in STAGES})
     train(recipe, tmp_path)
     for stage in STAGES:
         losses = [row["loss"] for row in log_of(tmp_path, stage)]
-        assert len(losses) == 7
-        assert sum(losses[-2:]) < sum(losses[:2]), stage
+        assert len(losses) == 12
+        assert sum(losses[6:]) < 0.97 * sum(losses[:6]), stage
 
 
 @pytest.mark.parametrize("name", ["vita-qwen", "vita-1.0-mixtral", "finetune-released", "mini", "lora"])
