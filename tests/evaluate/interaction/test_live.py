@@ -13,7 +13,7 @@ from vita.clock import VirtualClock
 from vita.duplex.voice_activity import ScriptedVoiceActivity
 from vita.engine.scripted import Line, ScriptedEngine
 from vita.evaluate.interaction.duplex_bench import words_of
-from vita.evaluate.interaction.live import Conversation, Speaking, converse
+from vita.evaluate.interaction.live import AnsweringEngine, Conversation, Speaking, converse
 from vita.tokens import State
 
 
@@ -85,3 +85,13 @@ def test_a_question_over_an_answer_is_heard_by_all_but_the_deaf() -> None:
         "model": 1, "vad-only": 1, "no-barge-in": 0,
     }  # fmt: skip
     assert len(times(by["no-barge-in"], "speech_start")) == 1
+
+
+def test_a_fork_of_the_voice_detectors_model_judges_no_more_than_it() -> None:
+    engine = AnsweringEngine(ScriptedEngine(script, hears))
+    for context in (engine.open(), engine.open().fork()):
+        heard = context.listen()
+        heard.push(np.full(RATE_HZ, SIDE_TALK, np.float32))
+        assert heard.probe() == {State.SPOKEN_QUERY: 1.0}
+        assert heard.words(("stop",)) is None
+        assert heard.seconds == 1.0
