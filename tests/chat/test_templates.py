@@ -91,8 +91,9 @@ def test_the_system_prompt_fits_what_is_shown(text, modality):
 
 def test_vita_spans_cover_each_reply_with_its_end():
     turns = [Turn("user", "a"), Turn("assistant", "<3>b"), Turn("user", "c"), Turn("assistant", "<1>d e")]
-    text = VITA.render_turns(turns, system="S")
-    assert [text[start:end] for start, end in VITA.reply_spans(turns, system="S")] == ["<3>b</s>", "<1>d e</s>"]
+    text, spans = VITA.render_replies(turns, system="S")
+    assert text == VITA.render_turns(turns, system="S")
+    assert [text[start:end] for start, end in spans] == ["<3>b</s>", "<1>d e</s>"]
     assert VITA.end_of_reply() == "</s>"
 
 
@@ -106,8 +107,8 @@ def test_tokenizer_template(tokenizer):
     assert with_system.render([Message.system("S"), *messages]) == "<|system|>S<|end|>" + prompt
     assert template.end_of_reply() == "<|end|>"
     turns = [Turn("user", "a"), Turn("assistant", "<3>b")]
-    text = template.render_turns(turns)
-    assert [text[start:end] for start, end in template.reply_spans(turns)] == ["<3>b<|end|>"]
+    text, spans = template.render_replies(turns)
+    assert [text[start:end] for start, end in spans] == ["<3>b<|end|>"]
 
 
 def test_tokenizer_template_refuses_its_control_tokens(tokenizer):
@@ -122,7 +123,7 @@ def test_chat_templates_that_cannot_be_trained(tokenizer):
     template = TokenizerTemplate(tokenizer=forgetful)
     turns = [Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d")]
     with pytest.raises(ConfigError, match="cannot be trained"):
-        template.reply_spans(turns)
+        template.render_replies(turns)
 
 
 def test_line_breaks_after_the_end_mark_are_not_learned():
@@ -133,8 +134,8 @@ def test_line_breaks_after_the_end_mark_are_not_learned():
     )
     template = TokenizerTemplate(tokenizer=chatty)
     turns = [Turn("user", "a"), Turn("assistant", "b\n"), Turn("user", "c"), Turn("assistant", "")]
-    text = template.render_turns(turns)
-    assert [text[start:end] for start, end in template.reply_spans(turns)] == ["b\n[end]", "[end]"]
+    text, spans = template.render_replies(turns)
+    assert [text[start:end] for start, end in spans] == ["b\n[end]", "[end]"]
 
 
 def test_a_tokenizer_without_chat_template(tokenizer):

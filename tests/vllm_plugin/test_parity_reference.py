@@ -110,16 +110,9 @@ def cases(folder: Path, described: dict[str, Any], stored: dict[str, Tensor]) ->
         for token in ids:
             if token == IMAGE_SENTINEL:
                 count = config.num_image_tokens
-                shown = EncodedMedium(
-                    ids=[config.image_token_id] * count,
-                    pixel_values=next(tiles)[None].numpy(),
-                    tile_token_counts=(count,),
-                )
-                media.append(shown)
+                media.append(EncodedMedium(pixel_values=next(tiles)[None].numpy(), tile_token_counts=(count,)))
             elif token == AUDIO_SENTINEL:
-                mel = next(clips).numpy()
-                count = config.audio_config.num_audio_tokens(len(mel))
-                media.append(EncodedMedium(ids=[config.audio_token_id] * count, audio_features=mel))
+                media.append(EncodedMedium(audio_features=next(clips).numpy()))
         found[name] = [markers.get(token, token) for token in ids], media
     return found
 
@@ -160,9 +153,17 @@ def served(widened: Path, cases: dict[str, Case]) -> Iterator[Callable[[list[str
 def logits_of(model: VitaForConditionalGeneration, case: Case, reply_ids: list[int]) -> Tensor:
     """The local model's, at every step of a reply [NUM_NEW, V]."""
     marked, media = case
-    rest = iter(media)
-    markers = (model.config.image_token_id, model.config.audio_token_id)
-    ids = [one for token in marked for one in (next(rest).ids if token in markers else [token])]
+    config, rest = model.config, iter(media)
+    ids: list[int] = []
+    for token in marked:
+        count = 1
+        if token == config.image_token_id:
+            count = sum(next(rest).tile_token_counts)
+        elif token == config.audio_token_id:
+            mel = next(rest).audio_features
+            assert mel is not None
+            count = config.audio_config.num_audio_tokens(len(mel))
+        ids += [token] * count
     found = model(input_ids=torch.tensor([[*ids, *reply_ids]]), **stack_media(media)).logits[0]
     return found[len(ids) - 1 : -1]
 

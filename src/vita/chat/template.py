@@ -109,28 +109,28 @@ class Template(ABC):
         text = self.render_turns(turns, system=system, open_reply=add_generation_prompt, tools=tools)
         return Rendered(text, tuple(media))
 
-    def reply_spans(self, turns: Sequence[Turn], *, system: str | None = None) -> list[tuple[int, int]]:
-        """Where each reply lies in the rendering of `turns`.
+    def render_replies(self, turns: Sequence[Turn], *, system: str | None = None) -> tuple[str, list[tuple[int, int]]]:
+        """The rendering of `turns`, and where each reply lies in it.
 
-        Returns (start, end) per assistant turn: from its first character to the end of its end-of-turn mark. Raises
-        ConfigError for a template that writes earlier turns differently once later ones follow.
+        The places are (start, end) per assistant turn: from its first character to the end of its end-of-turn mark.
+        Raises ConfigError for a template that writes earlier turns differently once later ones follow.
         """
         whole, spans = self.render_turns(turns, system=system), []
         for index, turn in enumerate(turns):
             if turn.role != "assistant":
                 continue
             before = self.render_turns(turns[:index], system=system, open_reply=True)
-            until = self.render_turns(turns[: index + 1], system=system)
+            is_last = index == len(turns) - 1
+            until = whole if is_last else self.render_turns(turns[: index + 1], system=system)
             if not (whole.startswith(until) and until.startswith(before + turn.text)):
                 raise ConfigError("the chat template cannot be trained: it rewrites earlier turns as later ones follow")
             spans.append((len(before), max(len(before), len(until.rstrip()))))
-        return spans
+        return whole, spans
 
     def end_of_reply(self) -> str:
         """The mark that a finished reply ends with."""
-        turns = [Turn("user", "?"), Turn("assistant", "!")]
-        start, end = self.reply_spans(turns)[0]
-        return self.render_turns(turns)[start + 1 : end]
+        text, [(start, end)] = self.render_replies([Turn("user", "?"), Turn("assistant", "!")])
+        return text[start + 1 : end]
 
     def _state_text(self, message: Message) -> str:
         return "" if message.state is None else self.states.spelling(message.state)

@@ -88,8 +88,7 @@ def text_sample(
     _check_turns(record, turns, template)
     try:
         system = template.system_prompt(turns, modality or modality_of_text([turn.text for turn in turns]))
-        text = template.render_turns(turns, system=system)
-        spans = template.reply_spans(turns, system=system)
+        text, spans = template.render_replies(turns, system=system)
         if not record.end_tag and turns[-1].role == "assistant":
             text, spans = _without_end(text, spans, turns)
         ids = _in_order(record, text, media_ids)

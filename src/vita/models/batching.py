@@ -21,13 +21,11 @@ from vita.errors import ConfigError
 class EncodedMedium:
     """One medium as numbers.
 
-    ids: what stands in the prompt, one id per feature.
     pixel_values: float32 [N, 3, S, S] for an image (its tiles) or a video (its frames).
     tile_token_counts: features of each tile.
     audio_features: float32 [T, F] for a sound.
     """
 
-    ids: list[int]
     pixel_values: np.ndarray | None = None
     tile_token_counts: tuple[int, ...] = ()
     audio_features: np.ndarray | None = None

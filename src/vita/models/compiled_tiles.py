@@ -44,22 +44,22 @@ def compiled_tile_pixels(
     columns, rows = choose_grid(image.width, image.height, max_tiles, min_tiles, tile)
     several = columns * rows > 1
     pixels_N3SS = np.empty((columns * rows + several, 3, tile, tile), dtype=np.float32)
-    picture_HW3 = np.asarray(image)
+    bands = image.transpose(Image.Transpose.TRANSPOSE).split()
+    columns_W3H = np.stack([np.asarray(band) for band in bands], axis=1)
     minus = np.array([255 * value for value in mean], np.float32)
     times = np.array([1 / (255 * value) for value in std], np.float32)
-    _fill(picture_HW3, pixels_N3SS[: columns * rows], columns, minus, times)
+    _fill(columns_W3H, pixels_N3SS[: columns * rows], columns, minus, times)
     if several:
-        _fill(picture_HW3, pixels_N3SS[-1:], 1, minus, times)
+        _fill(columns_W3H, pixels_N3SS[-1:], 1, minus, times)
     return pixels_N3SS
 
 
-def _fill(picture_HW3: np.ndarray, tiles_N3SS: np.ndarray, columns: int, minus: np.ndarray, times: np.ndarray) -> None:
-    """Resizes a picture to the grid of the tiles and writes them."""
-    height, width, _ = picture_HW3.shape
+def _fill(columns_W3H: np.ndarray, tiles_N3SS: np.ndarray, columns: int, minus: np.ndarray, times: np.ndarray) -> None:
+    """Resizes a picture, given column by column, to the grid of the tiles and writes them."""
+    width, _, height = columns_W3H.shape
     tile = tiles_N3SS.shape[-1]
     across, down = _kernels()
-    columns_WX = np.ascontiguousarray(picture_HW3.transpose(1, 2, 0)).reshape(width, -1)
-    wide_XW = across(columns_WX, *coefficients(width, columns * tile))
+    wide_XW = across(columns_W3H.reshape(width, -1), *coefficients(width, columns * tile))
     down(
         wide_XW.reshape(3, height, -1),
         *coefficients(height, len(tiles_N3SS) // columns * tile),

@@ -1,8 +1,8 @@
-"""Mel filterbank features with Kaldi's conventions (its feature-fbank): whole clips and streams. No torch.
+"""Mel filterbank features with Kaldi's conventions (its feature-fbank): whole clips and streams.
 
 80 bins, 25 ms povey window, 10 ms shift, pre-emphasis 0.97, no dither, power spectrum, natural logarithm floored at
 float32 epsilon, waveform scaled by 32768. Called by the processor, the engine's listening stream and the data code.
-Shape legend: T mel frames, F mel bins.
+Shape legend: T mel frames, W samples of a window, P frequencies, F mel bins.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
 
 from vita.errors import MediaError
 
@@ -22,7 +23,7 @@ WAVEFORM_SCALE = 32768
 PREEMPHASIS = 0.97
 LOW_HZ = 20.0
 _FLOOR = np.finfo(np.float32).eps
-_BLOCK_FRAMES = 256
+_BLOCK_FRAMES = 512
 
 
 def num_frames(num_samples: int, sample_rate_hz: int = SAMPLE_RATE_HZ) -> int:
@@ -92,11 +93,15 @@ def _log_mel(frames_TW: np.ndarray, sample_rate_hz: int, num_bins: int) -> np.nd
     emphasised_TW[:, 0] = frames_TW[:, 0] * np.float32(1 - PREEMPHASIS)
     emphasised_TW *= _povey_window(frames_TW.shape[1])
     filters = _mel_filters(sample_rate_hz, num_bins, frames_TW.shape[1])
-    spectrum_TP = np.fft.rfft(emphasised_TW, n=filters.fft_size)[:, filters.used]
-    power_PT = np.ascontiguousarray((spectrum_TP.real**2 + spectrum_TP.imag**2).T, np.float32)
-    energy_FT = np.zeros((num_bins + 2, power_PT.shape[1]), np.float32)
-    energy_FT[filters.intervals + 1] = np.add.reduceat(power_PT * filters.rising, filters.starts, axis=0)
-    energy_FT[filters.intervals] += np.add.reduceat(power_PT * filters.falling, filters.starts, axis=0)
+    spectrum_TP = torch.fft.rfft(torch.from_numpy(emphasised_TW), n=filters.fft_size).numpy()
+    power_PT = np.ascontiguousarray((spectrum_TP.real**2 + spectrum_TP.imag**2).T)[filters.order]
+    rising, falling = np.zeros((2, len(filters.intervals), len(frames_TW)), np.float32)
+    for rows, count in filters.rounds:
+        rising[:count] += power_PT[rows] * filters.rising[rows]
+        falling[:count] += power_PT[rows] * filters.falling[rows]
+    energy_FT = np.zeros((num_bins + 2, len(frames_TW)), np.float32)
+    energy_FT[filters.intervals + 1] = rising
+    energy_FT[filters.intervals] += falling
     return np.log(np.maximum(energy_FT[1:-1], _FLOOR)).T
 
 
@@ -104,16 +109,19 @@ def _log_mel(frames_TW: np.ndarray, sample_rate_hz: int, num_bins: int) -> np.nd
 class _MelFilters:
     """Triangular filters, equally spaced in mel: filter k rises over interval k and falls over interval k + 1.
 
+    The first frequencies of all intervals come first, then the second ones of those that have two, and so on, so that
+    each of these rounds is one sum over many intervals.
+
     fft_size: points of the transform.
-    used: the P frequencies that lie inside an interval, a slice of them all.
-    starts: index of the first frequency of each interval that holds any.
-    intervals: the numbers of these intervals.
+    order: the P frequencies that lie inside an interval, round by round.
+    rounds: the slice of them that is a round, and how many intervals it has: the first ones of `intervals`.
+    intervals: the numbers of the intervals that hold a frequency, those that hold most first.
     rising, falling: float32 [P, 1], weight of each frequency in the filter that rises and that falls over its interval.
     """
 
     fft_size: int
-    used: slice
-    starts: np.ndarray
+    order: np.ndarray
+    rounds: tuple[tuple[slice, int], ...]
     intervals: np.ndarray
     rising: np.ndarray
     falling: np.ndarray
@@ -125,13 +133,17 @@ def _mel_filters(sample_rate_hz: int, num_bins: int, window: int) -> _MelFilters
     mels = _mel(np.arange(fft_size // 2) * sample_rate_hz / fft_size)
     low, high = _mel(np.array([LOW_HZ, sample_rate_hz / 2]))
     places = (mels - low) / (high - low) * (num_bins + 1)
-    first = int((places > 0).argmax())
-    places = places[first:]
     numbers = np.floor(places).astype(np.int64)
-    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
-    rising = (places - numbers).astype(np.float32)[:, None]
-    used = slice(first, fft_size // 2)
-    return _MelFilters(fft_size, used, starts, numbers[starts], rising, np.float32(1) - rising)
+    intervals, firsts, widths = np.unique(numbers[places > 0], return_index=True, return_counts=True)
+    firsts += int((places > 0).argmax())
+    widest = np.argsort(-widths, kind="stable")
+    order, rounds = np.empty(0, np.int64), []
+    for number in range(widths.max()):
+        members = firsts[widest][widths[widest] > number] + number
+        rounds.append((slice(len(order), len(order) + len(members)), len(members)))
+        order = np.concatenate([order, members])
+    rising = (places - numbers).astype(np.float32)[order, None]
+    return _MelFilters(fft_size, order, tuple(rounds), intervals[widest], rising, np.float32(1) - rising)
 
 
 def _mel(frequency_hz: np.ndarray) -> np.ndarray:

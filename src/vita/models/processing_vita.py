@@ -132,9 +132,9 @@ class VitaProcessor(ProcessorMixin):
 
     def encode_medium(self, medium: Medium) -> EncodedMedium:
         """A medium as numbers: tiles of an image, frames of a video, mel features of a sound."""
-        config, ids = self.config, self.feature_ids(medium)
+        config = self.config
         if isinstance(medium, Audio):
-            return EncodedMedium(ids=ids, audio_features=audio_features(medium.samples, config.audio_config))
+            return EncodedMedium(audio_features=audio_features(medium.samples, config.audio_config))
         size, pad, mean, std = config.tile_size, config.pad_to_square, config.image_mean, config.image_std
         if isinstance(medium, Image):
             most, fewest = config.max_tiles, config.min_tiles
@@ -146,7 +146,7 @@ class VitaProcessor(ProcessorMixin):
             tiles = [crop_frame(frame, tile=size, pad=pad, crop=crop) for frame in medium.clip.frames]
             pixels_NCSS = normalise(tiles, mean, std)
             count = config.num_frame_tokens
-        return EncodedMedium(ids=ids, pixel_values=pixels_NCSS, tile_token_counts=(count,) * len(pixels_NCSS))
+        return EncodedMedium(pixel_values=pixels_NCSS, tile_token_counts=(count,) * len(pixels_NCSS))
 
     @cached_property
     def state_reader(self) -> StateReader:
