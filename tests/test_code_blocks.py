@@ -101,7 +101,7 @@ def one_model() -> Iterator[None]:
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder like a clone, and in it what the pages call the reader's own."""
-    for name in ("examples", "recipes", "docs"):
+    for name in ("examples", "recipes", "docs", "README.md"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     examples = REPOSITORY / "examples"
     (tmp_path / "media").symlink_to(examples)

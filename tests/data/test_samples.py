@@ -140,3 +140,9 @@ def test_a_modality_that_the_text_belies():
     template = VitaTemplate(prompts=SystemPrompts(neither="a", image="b", video="c"), end="<|end|>")
     with pytest.raises(DataError, match=r"sample s1.*modality"):
         text_sample(record_of("what", "red"), template, TOKENIZER, {}, modality="image")
+
+
+def test_only_replies_begin_with_a_state() -> None:
+    sample = text_sample(record_of("what is it", "red", "where", "you"), POCKET, TOKENIZER, {})
+    text = TOKENIZER.decode(sample.input_ids).replace(" ", "")
+    assert text == "<|user|>whatisit<|end|><|bot|><3>red<|end|><|user|>where<|end|><|bot|><3>you<|end|>"

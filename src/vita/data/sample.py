@@ -107,7 +107,7 @@ def reply_turns(record: Record, template: Template, rules: LabelRules) -> list[T
     for index, turn in enumerate(record.turns):
         text = turn.text
         if rules.tidy:
-            text = collapse_blank_lines(template.layout.apply(text) if turn.role == "user" else text)
+            text = collapse_blank_lines(template.layout.apply(text))
         if turn.role == "assistant" and rules.states:
             text = _state(template.states, before, index in record.noise_turns) + text
         if turns or turn.role == "user":
