@@ -225,10 +225,10 @@ def test_sequences_are_repeatable_and_have_a_reply(real: RealSequences) -> None:
     sequence = real(rng)
     rng.setstate(state)
     assert real(rng).ids == sequence.ids
-    sequences = [real(rng) for _ in range(200)]
+    sequences = [real(rng) for _ in range(500)]
     turns = [s.ids.count(real.writer.user) for s in sequences]
     assert max(turns) > 4
-    assert 0.6 < turns.count(1) / len(turns) < 0.85
+    assert 0.75 < turns.count(1) / len(turns) < 0.9  # 0.83 is expected, lessons included
     assert max(len(s.ids) for s in sequences) < MAX_HISTORY + 250
     batch = collate(sequences[:4])
     assert (batch["labels"] != IGNORE_LABEL).any(1).all()
