@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -79,11 +79,7 @@ def convert(
         LimitError: the disk has no room for the result.
     """
     src, dst = Path(src), Path(dst)
-    for folder in (src, *(() if base is None else (Path(base),))):
-        if not folder.is_dir():
-            raise CheckpointError(f"no folder {folder} to convert", expected="a VITA-1.0 or VITA-1.5 checkpoint folder")
-    if dst.exists() and (not dst.is_dir() or any(dst.iterdir())):
-        raise CheckpointError(f"{dst} is there already", fix="name a new folder")
+    _check_folders([src] if base is None else [src, Path(base)], dst)
     checkpoint = read_checkpoint(src, None if base is None else Path(base))
     system_prompts = None if prompts is None else read_prompts(Path(prompts), checkpoint.config.template)
     steps, specs = plan(checkpoint)
@@ -109,11 +105,25 @@ def convert(
         resumed_files=num_resumed,
     )
     _write_json(partial / REPORT_FILE, asdict(report))
+    _finish(partial, dst)
+    return report
+
+
+def _check_folders(read: Sequence[Path], dst: Path) -> None:
+    """Those that are read are there, the one that is written is not."""
+    for folder in read:
+        if not folder.is_dir():
+            raise CheckpointError(f"no folder {folder} to convert", expected="a VITA-1.0 or VITA-1.5 checkpoint folder")
+    if dst.exists() and (not dst.is_dir() or any(dst.iterdir())):
+        raise CheckpointError(f"{dst} is there already", fix="name a new folder")
+
+
+def _finish(partial: Path, dst: Path) -> None:
+    """The folder is whole: it gets its name."""
     (partial / PROGRESS_FILE).unlink()
     if dst.exists():
         dst.rmdir()
     partial.rename(dst)
-    return report
 
 
 def _write_tensors(
