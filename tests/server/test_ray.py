@@ -139,7 +139,7 @@ def test_it_grows_with_its_sessions(address: str, question: np.ndarray) -> None:
 
 
 def _is_spread(address: str) -> bool:
-    """Whether both answer: an id is hashed to one of them, and they have not answered equally many requests."""
+    """Whether both answer: a name is hashed to one of them, and they were not started at the same moment."""
     time.sleep(0.5)
     seen = {_answered(address, f"name {number}") for number in range(8)}
     return len(seen) > 1
