@@ -96,7 +96,7 @@ def text_sample(
         labels = _labels(encoded, spans, rules.lead)
     except PromptError as error:
         raise DataError(f"sample {record.name}: {error}") from error
-    if all(label == IGNORE_LABEL for label in labels):
+    if labels.count(IGNORE_LABEL) == len(labels):
         raise DataError(f"sample {record.name} has no reply to learn")
     return TextSample(encoded.ids, labels, split_at(text)[1])
 

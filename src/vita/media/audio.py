@@ -125,9 +125,12 @@ class _Mono16k:
             self._resampler = soxr.ResampleStream(sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
 
     def push(self, block: np.ndarray) -> None:
-        """Take [num_samples, channels] of floats, full scale 1."""
+        """Take [num_samples, channels] of floats, full scale 1, or of int16."""
         self._num_read += len(block)
         _check_seconds(self._name, self._num_read / self._rate_hz, self._limits, "more than ")
+        if block.dtype == np.int16:
+            self._take(_mix(block) * np.float32(1 / _FULL_SCALE["s16"]))
+            return
         if not np.isfinite(block).all():
             raise MediaError(
                 f"{self._name} has samples that are NaN or infinite",
@@ -136,8 +139,9 @@ class _Mono16k:
                 fix="export it again",
             )
         # The first clip keeps absurd values from overflowing in the filter; the one to [-1, 1] comes after it.
-        block = np.clip(block, -1e6, 1e6)
-        mono = (block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float64)).astype(np.float32)
+        self._take(_mix(np.clip(block, -1e6, 1e6)))
+
+    def _take(self, mono: np.ndarray) -> None:
         self._parts.append(mono if self._resampler is None else self._resampler.resample_chunk(mono))
 
     def finish(self) -> np.ndarray:
@@ -146,7 +150,13 @@ class _Mono16k:
             raise _no_samples(self._name)
         if self._resampler is not None:
             self._parts.append(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-        return np.clip(np.concatenate(self._parts), -1.0, 1.0)
+        samples = self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
+        return np.clip(samples, -1.0, 1.0, out=samples)
+
+
+def _mix(block: np.ndarray) -> np.ndarray:
+    """[num_samples, channels] -> float32 [num_samples], a new array of the channels' mean."""
+    return (block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float64)).astype(np.float32)
 
 
 def _load_with_sndfile(file: soundfile.SoundFile, name: str, limits: MediaLimits) -> np.ndarray:
@@ -154,8 +164,9 @@ def _load_with_sndfile(file: soundfile.SoundFile, name: str, limits: MediaLimits
     _check_seconds(name, file.frames / file.samplerate, limits)
     _check_whole(file.extra_info, name)
     block_frames = max(1, _BLOCK_VALUES // file.channels)
+    stored = "int16" if file.subtype == "PCM_16" else "float32"  # as they lie in the file: the same numbers, sooner
     try:
-        while len(block := file.read(block_frames, dtype="float32", always_2d=True)):
+        while len(block := file.read(block_frames, dtype=stored, always_2d=True)):
             sink.push(block)
     except soundfile.SoundFileError as error:
         raise MediaError(f"{name} is damaged", got=error, fix="export it again") from None

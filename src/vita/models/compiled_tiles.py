@@ -3,7 +3,8 @@
 Pillow's bicubic resampling in its own fixed-point arithmetic (`Resample.c`: coefficients of 22 bits, rows before
 columns, rounded to 8 bits in between), and our normalisation while the rows are in the cache. Needs numba, which takes
 a few seconds to compile them once and keeps the result on the disk. Called by the training loader; not by `vita ask`,
-which has one picture to look at. Legend: H, W pixels of the picture, S of a tile's edge, N tiles, K taps.
+which has one picture to look at. Legend: H, W pixels of the picture, X values of a row of it or of
+its new width, S pixels of a tile's edge, N tiles, K taps.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from vita.models.tiling import IMAGE_MEAN, IMAGE_STD, choose_grid, pad_to_square
 
 _BITS = 22
 _SUPPORT, _SHARPNESS = 2.0, -0.5
-_BLOCK = 64
+_BLOCK = 16
 
 
 def is_available() -> bool:
@@ -44,30 +45,27 @@ def compiled_tile_pixels(
     columns, rows = choose_grid(image.width, image.height, max_tiles, min_tiles, tile)
     several = columns * rows > 1
     pixels_N3SS = np.empty((columns * rows + several, 3, tile, tile), dtype=np.float32)
-    bands = image.transpose(Image.Transpose.TRANSPOSE).split()
-    columns_W3H = np.stack([np.asarray(band) for band in bands], axis=1)
+    picture_HX = np.asarray(image).reshape(image.height, -1)
     minus = np.array([255 * value for value in mean], np.float32)
     times = np.array([1 / (255 * value) for value in std], np.float32)
-    _fill(columns_W3H, pixels_N3SS[: columns * rows], columns, minus, times)
+    transpose, _, _ = _kernels()
+    columns_XH = transpose(picture_HX)
+    _fill(columns_XH, pixels_N3SS[: columns * rows], columns, minus, times)
     if several:
-        _fill(columns_W3H, pixels_N3SS[-1:], 1, minus, times)
+        _fill(columns_XH, pixels_N3SS[-1:], 1, minus, times)
     return pixels_N3SS
 
 
-def _fill(columns_W3H: np.ndarray, tiles_N3SS: np.ndarray, columns: int, minus: np.ndarray, times: np.ndarray) -> None:
-    """Resizes a picture, given column by column, to the grid of the tiles and writes them."""
-    width, _, height = columns_W3H.shape
+def _fill(columns_XH: np.ndarray, tiles_N3SS: np.ndarray, columns: int, minus: np.ndarray, times: np.ndarray) -> None:
+    """Resizes a picture, given column by column, to the grid of the tiles and writes them.
+
+    columns_XH: uint8 [3 * W, H], the channels of a pixel one after another.
+    """
     tile = tiles_N3SS.shape[-1]
-    across, down = _kernels()
-    wide_XW = across(columns_W3H.reshape(width, -1), *coefficients(width, columns * tile))
-    down(
-        wide_XW.reshape(3, height, -1),
-        *coefficients(height, len(tiles_N3SS) // columns * tile),
-        columns,
-        minus,
-        times,
-        tiles_N3SS,
-    )
+    transpose, across, down = _kernels()
+    wide_XH = across(columns_XH, *coefficients(len(columns_XH) // 3, columns * tile))
+    new_height = len(tiles_N3SS) // columns * tile
+    down(transpose(wide_XH), *coefficients(wide_XH.shape[1], new_height), columns, minus, times, tiles_N3SS)
 
 
 @lru_cache(maxsize=256)
@@ -113,39 +111,55 @@ def _bicubic(x: float) -> float:
 
 
 @lru_cache(maxsize=1)
-def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Both loops, compiled when they are first called."""
+def _kernels() -> tuple[Callable[..., Any], ...]:
+    """The loops, compiled when they are first called."""
     import numba
 
-    half, bits = 1 << (_BITS - 1), _BITS
+    half, bits, edge = 1 << (_BITS - 1), _BITS, _BLOCK
 
     @numba.njit(cache=True, nogil=True)
-    def across(picture_WX, starts, weights):
-        """Rows to another width, of columns of pixels that are X long: uint8 [W, X] -> uint8 [X, W']."""
-        length, new_width, taps = picture_WX.shape[1], weights.shape[0], weights.shape[1]
-        wide_XW = np.empty((length, new_width), np.uint8)
-        sums, block = np.empty(length, np.int32), np.empty((_BLOCK, length), np.uint8)
-        for begin in range(0, new_width, _BLOCK):
-            count = min(_BLOCK, new_width - begin)
-            for x in range(count):
+    def transpose(source_AB):
+        """uint8 [A, B] -> [B, A], block by block; the constant bounds let the compiler keep a block in registers."""
+        height, width = source_AB.shape
+        target_BA = np.empty((width, height), np.uint8)
+        for top in range(0, height, edge):
+            for left in range(0, width, edge):
+                source = source_AB[top : top + edge, left : left + edge]
+                target = target_BA[left : left + edge, top : top + edge]
+                if source.shape == (edge, edge):
+                    for x in range(edge):
+                        for y in range(edge):
+                            target[x, y] = source[y, x]
+                else:
+                    for x in range(source.shape[1]):
+                        for y in range(source.shape[0]):
+                            target[x, y] = source[y, x]
+        return target_BA
+
+    @numba.njit(cache=True, nogil=True)
+    def across(columns_XH, starts, weights):
+        """Rows to another width, of columns of pixels: uint8 [3 * W, H] -> [3 * W', H], a channel after another."""
+        height, new_width, taps = columns_XH.shape[1], weights.shape[0], weights.shape[1]
+        wide_XH = np.empty((3 * new_width, height), np.uint8)
+        sums = np.empty(height, np.int32)
+        for channel in range(3):
+            for x in range(new_width):
                 sums[:] = half
                 for k in range(taps):
-                    weight = weights[begin + x, k]
+                    weight = weights[x, k]
                     if weight != 0:
-                        column = picture_WX[starts[begin + x] + k]
-                        for y in range(length):
+                        column = columns_XH[3 * (starts[x] + k) + channel]
+                        for y in range(height):
                             sums[y] += weight * np.int32(column[y])
-                for y in range(length):
-                    block[x, y] = min(max(sums[y] >> bits, 0), 255)
-            for y in range(length):
-                for x in range(count):
-                    wide_XW[y, begin + x] = block[x, y]
-        return wide_XW
+                out = wide_XH[channel * new_width + x]
+                for y in range(height):
+                    out[y] = min(max(sums[y] >> bits, 0), 255)
+        return wide_XH
 
     @numba.njit(cache=True, nogil=True)
-    def down(wide_3HW, starts, weights, columns, minus, times, tiles_N3SS):
-        """Columns to another height, normalised, into tiles: uint8 [3, H, W] -> float32 [N, 3, S, S]."""
-        width, new_height, taps, edge = wide_3HW.shape[2], weights.shape[0], weights.shape[1], tiles_N3SS.shape[3]
+    def down(wide_HX, starts, weights, columns, minus, times, tiles_N3SS):
+        """Columns to another height, normalised, into tiles: uint8 [H, 3 * W'] -> float32 [N, 3, S, S]."""
+        width, new_height, taps, size = wide_HX.shape[1] // 3, weights.shape[0], weights.shape[1], tiles_N3SS.shape[3]
         sums = np.empty(width, np.int32)
         for channel in range(3):
             less, factor = minus[channel], times[channel]
@@ -154,13 +168,13 @@ def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
                 for k in range(taps):
                     weight = weights[y, k]
                     if weight != 0:
-                        row = wide_3HW[channel, starts[y] + k]
+                        row = wide_HX[starts[y] + k, channel * width : (channel + 1) * width]
                         for x in range(width):
                             sums[x] += weight * np.int32(row[x])
                 for column in range(columns):
-                    out = tiles_N3SS[y // edge * columns + column, channel, y % edge]
-                    for x in range(edge):
-                        value = min(max(sums[column * edge + x] >> bits, 0), 255)
+                    out = tiles_N3SS[y // size * columns + column, channel, y % size]
+                    for x in range(size):
+                        value = min(max(sums[column * size + x] >> bits, 0), 255)
                         out[x] = (np.float32(value) - less) * factor
 
-    return across, down
+    return transpose, across, down
