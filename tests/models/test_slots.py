@@ -92,6 +92,18 @@ def test_tokens_are_expectations_of_the_table() -> None:
     torch.testing.assert_close(made(patches(1))[0], wanted.expand(6, -1), atol=1e-5, rtol=1e-5)
 
 
+@torch.inference_mode()
+def test_tiles_of_another_size_have_positions_between_those_of_the_table() -> None:
+    made = make()
+    rows = torch.arange(4.0)[:, None, None].expand(4, 4, 16)
+    made.positions.copy_(rows.reshape(16, 16))
+    nine = made._positions_of(9).reshape(3, 3, 16)
+    torch.testing.assert_close(nine, nine[:, :1, :1].expand(3, 3, 16))
+    assert nine[:, 0, 0].tolist() == pytest.approx([0.15, 1.5, 2.85], abs=0.1)
+    assert made._positions_of(16) is made.positions
+    assert made(torch.randn(2, 9, 16)).shape == (2, 6, 20)
+
+
 def test_every_weight_but_the_last_residual_learns_from_the_first_step_on() -> None:
     made = make(num_patch_layers=1)
     made(patches()).square().sum().backward()

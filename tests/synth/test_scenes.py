@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vita.synth.scenes import (
+    BOX_SLOTS,
     CHARACTERS,
     FACTORS,
     FRAME_SLOTS,
@@ -24,6 +25,7 @@ from vita.synth.scenes import (
     random_things,
     slot_labels,
     thing_slots,
+    worded_boxes,
 )
 from vita.synth.world import COLOURS, PLACES, SHAPES
 
@@ -79,14 +81,37 @@ def test_print_stands_in_reading_order_and_is_cut_at_the_last_slot() -> None:
     assert "".join(CHARACTERS[c - 1] for c in cut[:, CHAR]) == text[:NUM_SLOTS]
 
 
-def test_a_chart_stands_in_arrow_order_and_marks_where_a_box_begins() -> None:
+def test_each_box_of_a_chart_has_slots_of_its_own() -> None:
     scene = Scene(kind="chart", boxes=("go", "a", "in"))
-    assert characters(scene) == [(3, 0, 0, "g"), (2, 0, 1, "o"), (3, 1, 0, "a"), (3, 2, 0, "i"), (2, 2, 1, "n")]
+    assert characters(scene) == [
+        (0, 3, 0, 0, "g"),
+        (1, 2, 0, 1, "o"),
+        (6, 3, 1, 0, "a"),
+        (12, 3, 2, 0, "i"),
+        (13, 2, 2, 1, "n"),
+    ]
     labels = slot_labels(scene)
-    assert labels[:6, PLACE].tolist() == [1, 1, 2, 3, 3, 0]
-    assert labels[:6, X].tolist() == [1, 2, 1, 1, 2, 0]
-    assert labels[:6, KIND].tolist() == [3, 2, 3, 3, 2, 0]
-    assert "".join(CHARACTERS[c - 1] for c in labels[:5, CHAR]) == "goain"
+    filled = [0, 1, 6, 12, 13]
+    assert np.flatnonzero(labels.any(1)).tolist() == filled
+    assert labels[filled, PLACE].tolist() == [1, 1, 2, 3, 3]
+    assert labels[filled, X].tolist() == [1, 2, 1, 1, 2]
+    assert labels[filled, KIND].tolist() == [3, 2, 3, 3, 2]
+    assert "".join(CHARACTERS[c - 1] for c in labels[filled, CHAR]) == "goain"
+
+
+def test_a_long_label_leaves_the_slots_of_the_next_box_alone() -> None:
+    labels = slot_labels(Scene(kind="chart", boxes=("hedgehog", "ab", "c", "d")))
+    letters = "".join(CHARACTERS[c - 1] if c else "_" for c in labels[:, CHAR])
+    assert letters == "hedgehab____c_____d_____"
+    assert len(letters) == NUM_SLOTS
+
+
+def test_worded_boxes_are_short_and_can_be_read() -> None:
+    rng = random.Random(9)
+    for _ in range(200):
+        boxes = worded_boxes(rng)
+        assert 2 <= len(boxes) <= 4
+        assert all(2 <= len(box) <= 5 <= BOX_SLOTS and set(box) <= set(CHARACTERS) for box in boxes)
 
 
 def test_labels_are_classes_of_their_groups() -> None:

@@ -77,6 +77,7 @@ def test_numbers_as_people_write_them(tmp_path: Path, written: str) -> None:
         ("device: tpu", "unknown device in a recipe (got tpu, expected auto, cpu, cuda)"),
         ("threads: 0", "threads of a recipe out of range (got 0, expected at least 1)"),
         ("hearing_batch: -1", "hearing_batch of a recipe out of range"),
+        ("small_steps: -1", "small_steps of a recipe out of range (got -1, expected 0 or more)"),
         ("easy_steps: -1", "easy_steps of a recipe out of range"),
         ("- a\n- b", "must hold keys and values (got list)"),
         ("a: [", "is not YAML"),

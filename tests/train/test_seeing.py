@@ -56,6 +56,34 @@ def test_what_has_no_slot_has_no_patch() -> None:
     assert labels[0, :, 3].tolist() == [*range(1, NUM_SLOTS + 1), *[0] * 6]
 
 
+def test_a_long_label_is_marked_where_it_has_slots() -> None:
+    scene = Scene(kind="chart", boxes=("hedgehog", "ab"))
+    _, marks = render_marked(scene, random.Random(0), (400, 400))
+    assert [mark[4] for mark in marks] == [0, 1, 2, 3, 4, 5, 6, 7]
+    seen = patch_labels(scene, marks, 100)
+    pairs = {(CHARACTERS[c - 1], slot - 1) for c, slot in seen[:, 2:].tolist() if slot}
+    assert pairs == set(zip("hedgehab", range(8), strict=True))
+
+
+def test_the_first_steps_see_small_pictures(config: VitaConfig) -> None:
+    batches = PictureBatches(config, seed=0, batch_size=2, small_steps=1)
+    (small, _, of_small), (whole, _, of_whole) = batches(0), batches(1)
+    edge = config.tile_size // config.patch_size
+    few = round(seeing.SMALL * edge)
+    assert few < edge
+    assert (small.shape[-1], of_small.shape[1]) == (few * config.patch_size, few**2)
+    assert (whole.shape[-1], of_whole.shape[1]) == (config.tile_size, edge**2)
+    losses = [seeing_loss(Seeing(config), batch, CPU)[0] for batch in (batches(0), batches(1))]
+    assert all(math.isfinite(float(loss.detach())) for loss in losses)
+
+
+def test_most_charts_that_are_seen_have_words(config: VitaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeing, "PRINT_SHARES", {"chart": 1.0})
+    _, slots, _ = PictureBatches(config, seed=0, batch_size=60, print_share=1.0)(0)
+    worded = (slots[:, 1, 6] > 0).float().mean()
+    assert seeing.WORDED_CHARTS - 0.15 < worded < seeing.WORDED_CHARTS + 0.3
+
+
 def test_labels_of_drawn_pictures_are_classes() -> None:
     rng = random.Random(1)
     for _ in range(60):

@@ -48,8 +48,7 @@ def compiled_tile_pixels(
     picture_HX = np.asarray(image).reshape(image.height, -1)
     minus = np.array([255 * value for value in mean], np.float32)
     times = np.array([1 / (255 * value) for value in std], np.float32)
-    transpose, _, _ = _kernels()
-    columns_XH = transpose(picture_HX)
+    columns_XH = _transpose()(picture_HX)
     _fill(columns_XH, pixels_N3SS[: columns * rows], columns, minus, times)
     if several:
         _fill(columns_XH, pixels_N3SS[-1:], 1, minus, times)
@@ -62,10 +61,10 @@ def _fill(columns_XH: np.ndarray, tiles_N3SS: np.ndarray, columns: int, minus: n
     columns_XH: uint8 [3 * W, H], the channels of a pixel one after another.
     """
     tile = tiles_N3SS.shape[-1]
-    transpose, across, down = _kernels()
+    across, down = _kernels()
     wide_XH = across(columns_XH, *coefficients(len(columns_XH) // 3, columns * tile))
     new_height = len(tiles_N3SS) // columns * tile
-    down(transpose(wide_XH), *coefficients(wide_XH.shape[1], new_height), columns, minus, times, tiles_N3SS)
+    down(_transpose()(wide_XH), *coefficients(wide_XH.shape[1], new_height), columns, minus, times, tiles_N3SS)
 
 
 @lru_cache(maxsize=256)
@@ -111,11 +110,11 @@ def _bicubic(x: float) -> float:
 
 
 @lru_cache(maxsize=1)
-def _kernels() -> tuple[Callable[..., Any], ...]:
-    """The loops, compiled when they are first called."""
+def _transpose() -> Callable[[np.ndarray], np.ndarray]:
+    """The loop over blocks, compiled when it is first called."""
     import numba
 
-    half, bits, edge = 1 << (_BITS - 1), _BITS, _BLOCK
+    edge = _BLOCK
 
     @numba.njit(cache=True, nogil=True)
     def transpose(source_AB):
@@ -135,6 +134,16 @@ def _kernels() -> tuple[Callable[..., Any], ...]:
                         for y in range(source.shape[0]):
                             target[x, y] = source[y, x]
         return target_BA
+
+    return transpose
+
+
+@lru_cache(maxsize=1)
+def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Both resizing loops, compiled when they are first called."""
+    import numba
+
+    half, bits = 1 << (_BITS - 1), _BITS
 
     @numba.njit(cache=True, nogil=True)
     def across(columns_XH, starts, weights):
@@ -177,4 +186,4 @@ def _kernels() -> tuple[Callable[..., Any], ...]:
                         value = min(max(sums[column * size + x] >> bits, 0), 255)
                         out[x] = (np.float32(value) - less) * factor
 
-    return transpose, across, down
+    return across, down

@@ -104,10 +104,18 @@ class SlotsConnector(nn.Module):
 
     def place(self, patches_NPD: Tensor) -> Tensor:
         """Patches that know where they are and what is around them: [N, P, D] -> [N, P, D]."""
-        patches_NPD = self.norm(patches_NPD) + self.positions
+        patches_NPD = self.norm(patches_NPD) + self._positions_of(patches_NPD.shape[1])
         for layer in self.patch_layers:
             patches_NPD = layer(patches_NPD)
         return patches_NPD
+
+    def _positions_of(self, num_patches: int) -> Tensor:
+        """[P, D]; for tiles of another size than the configured one interpolated bicubically."""
+        if num_patches == len(self.positions):
+            return self.positions
+        old, new = round(len(self.positions) ** 0.5), round(num_patches**0.5)
+        grid = self.positions.T.unflatten(-1, (old, old))[None]
+        return nn.functional.interpolate(grid, size=(new, new), mode="bicubic")[0].flatten(1).T
 
     def hidden(self, patches_NPD: Tensor, num_tokens: int | None = None) -> Tensor:
         """[N, P, D] -> [N, K, D], before the posteriors."""

@@ -96,6 +96,13 @@ CLIP = {
             "{tell me|say|name} the {color|colour} {it|the <shape>} {has at the end|ends with|has finally|turns into}",
             "{and then|then|afterwards} {it|the <shape>} is {what|which} {color|colour}",
             "{what|which} {color|colour} {do|did|can} you see {at last|finally|at the very end}",
+            (
+                "{what|which} {color|colour} {is it|is the <shape>|does it have|has it got|do we see} "
+                "{by the end|towards the end|in the last picture|in the last frame} of {the|this} {clip|video|film}"
+            ),
+            "{when|once|as} the {clip|video|film} {ends|stops|is over} {what|which} {color|colour} is {it|the <shape>}",
+            "{what|which} {color|colour} is {it|the <shape>} {when|once} the {clip|video|film} {ends|stops|is over}",
+            "with {what|which} {color|colour} does the {clip|video|film} end",
         ],
         "zh": [
             "{它|<shape>|图形|这个图形|物体|}{最后是什么颜色|最后变成什么颜色|最后变成了什么颜色|变成了什么颜色|结束时是什么颜色|最终是什么颜色|末尾是什么颜色|变成什么颜色}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vita.synth.canvas import COLOUR_RGB, RGB, background, photograph, random_size, shade_of
-from vita.synth.scenes import Scene, Thing, thing_slots
+from vita.synth.scenes import BOX_SLOTS, Scene, Thing, thing_slots
 
 Face = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Mark = tuple[float, float, float, float, int]
@@ -103,14 +104,16 @@ class Pen:
     def __init__(self, image: Image.Image) -> None:
         self.draw, self.size, self.marks = ImageDraw.Draw(image), image.size, []
 
-    def write_centred(self, text: str, centre: tuple[float, float], face: Face, ink: RGB) -> None:
-        """Print centred on a point; every character is a mark, its slot the next free one."""
+    def write_centred(
+        self, text: str, centre: tuple[float, float], face: Face, ink: RGB, slots: Sequence[int] | None = None
+    ) -> None:
+        """Print centred on a point; every character is a mark, or as many as there are slots (by default 0, 1, ...)."""
         left, top, right, bottom = self.draw.textbbox((0, 0), text, font=face)
         x, y = centre[0] - (left + right) / 2, centre[1] - (top + bottom) / 2
         self.draw.text((x, y), text, font=face, fill=ink)
-        for i in range(len(text)):
+        for i, slot in zip(range(len(text)), range(len(text)) if slots is None else slots, strict=False):
             begin, end = self.draw.textlength(text[:i], font=face), self.draw.textlength(text[: i + 1], font=face)
-            self.mark(x + begin, y + top, x + end, y + bottom, len(self.marks))
+            self.mark(x + begin, y + top, x + end, y + bottom, slot)
 
     def mark(self, left: float, top: float, right: float, bottom: float, slot: int) -> None:
         """Note a place, given in pixels."""
@@ -210,10 +213,10 @@ def _draw_chart(pen: Pen, scene: Scene, ink: RGB, dark: bool, rng: random.Random
     labels = [box.upper() if upper else box for box in scene.boxes]
     faces = [fit_text(draw, label, file, hw * 1.65, hh * rng.uniform(1.1, 1.5)) for label in labels]
     face = min(faces, key=lambda f: getattr(f, "size", 10))
-    for (x, y), label in zip(pixels, labels, strict=True):
+    for box, ((x, y), label) in enumerate(zip(pixels, labels, strict=True)):
         corners = (x - hw, y - hh, x + hw, y + hh)
         draw_box(draw, corners, fill, ink, stroke, rounded=rng.random() < 0.15)
-        pen.write_centred(label, (x, y), face, ink)
+        pen.write_centred(label, (x, y), face, ink, range(box * BOX_SLOTS, (box + 1) * BOX_SLOTS))
 
 
 def _edge(a: tuple[float, float], b: tuple[float, float], hw: float, hh: float) -> tuple[float, float]:

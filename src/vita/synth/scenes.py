@@ -1,9 +1,10 @@
 """What a picture or a clip of the pocket world contains, before it is drawn: scenes, clips and their slot labels.
 
 A slot label says what one vision token must carry: kind, shape, colour, place, position, character. Shapes stand in
-the slot of their place (a second shape of one place nine slots further); characters stand in reading order, boxes in
-arrow order. The place of a character is the number of its box, its x the index in it: "what comes after" is then the
-next number, not the slot after the next few. Drawn by `render`, asked about by `questions`, learned by `vita.train`.
+the slot of their place (a second shape of one place nine slots further); characters stand in reading order, each box
+of a chart in six slots of its own, in arrow order: no eye has to count the letters of the boxes before. The place of a
+character is the number of its box, its x the index in it. Drawn by `render`, asked about by `questions`, learned by
+`vita.train`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from vita.synth.world import COLOURS, PLACES, SHAPES, texts
 
 NUM_SLOTS = 24
 FRAME_SLOTS = 9
+BOX_SLOTS = 6
+"""Of each box of a chart; the letters of its label beyond them are not seen."""
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789+-=?!.,' "
 GRID = 8
 KINDS = ("empty", "shape", "char", "box")
@@ -95,8 +99,9 @@ def slot_labels(scene: Scene, num_slots: int = NUM_SLOTS) -> np.ndarray:
                     0,
                 )
         return labels
-    for slot, (kind, box, index, character) in enumerate(characters(scene)[:num_slots]):
-        labels[slot] = (kind, 0, 0, box + 1, min(index, GRID - 1) + 1, 0, CHARACTERS.index(character) + 1)
+    for slot, kind, box, index, character in characters(scene):
+        if slot < num_slots:
+            labels[slot] = (kind, 0, 0, box + 1, min(index, GRID - 1) + 1, 0, CHARACTERS.index(character) + 1)
     return labels
 
 
@@ -112,14 +117,18 @@ def thing_slots(things: Sequence[Thing]) -> list[tuple[int, Thing]]:
     return pairs
 
 
-def characters(scene: Scene) -> list[tuple[int, int, int, str]]:
-    """(kind, box, index in the box, character) in reading or arrow order; print without boxes is one box.
+def characters(scene: Scene) -> list[tuple[int, int, int, int, str]]:
+    """(slot, kind, box, index in the box, character) in reading or arrow order; print without boxes is one box.
 
     The first character of a chart's box has kind "box".
     """
-    boxes = scene.boxes if scene.kind == "chart" else (scene.text,)
-    first = 3 if scene.kind == "chart" else 2
-    return [(first if i == 0 else 2, box, i, c) for box, text in enumerate(boxes) for i, c in enumerate(text)]
+    if scene.kind != "chart":
+        return [(i, 2, 0, i, c) for i, c in enumerate(scene.text)]
+    return [
+        (box * BOX_SLOTS + i, 3 if i == 0 else 2, box, i, c)
+        for box, text in enumerate(scene.boxes)
+        for i, c in enumerate(text[:BOX_SLOTS])
+    ]
 
 
 def random_things(rng: random.Random, count: int | None = None) -> tuple[Thing, ...]:
@@ -187,8 +196,23 @@ def random_boxes(rng: random.Random) -> tuple[str, ...]:
         return tuple(rng.sample("abcdefghijklmnopqrstuvwxyz", count))
     if draw < 0.78:
         return tuple(rng.sample("123456789", count))
-    short = [w for w in texts("words")["print"] if 2 <= len(w) <= 5]
-    return tuple(rng.sample(sorted(set(short)), count))
+    return tuple(rng.sample(short_words(), count))
+
+
+@lru_cache(maxsize=1)
+def short_words() -> tuple[str, ...]:
+    """The words of print that have two to five letters."""
+    return tuple(sorted({word for word in texts("words")["print"] if 2 <= len(word) <= 5}))
+
+
+def worded_boxes(rng: random.Random) -> tuple[str, ...]:
+    """2-4 labels of two to five letters, one in four made up: what the eye reads worst."""
+    return tuple(
+        rng.choice(short_words())
+        if rng.random() < 0.75
+        else "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(2, 5)))
+        for _ in range(rng.choice((2, 3, 3, 4, 4)))
+    )
 
 
 def random_clip(rng: random.Random, num_frames: int | None = None) -> ClipScene:

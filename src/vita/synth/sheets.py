@@ -31,7 +31,7 @@ def render_sheet(rng: random.Random) -> tuple[Image.Image, list[CharMark]]:
     columns, rows = rng.randint(3, 7), rng.randint(3, 7)
     cell_w, cell_h = width / columns, height / rows
     words = [w for w in texts("words")["print"] if 2 <= len(w) <= 5 and set(w) <= set(CHARACTERS)]
-    boxed, upper, share = rng.random() < 0.75, rng.random() < 0.5, rng.choice((0.0, 0.15, 0.4))
+    boxed, upper, share = rng.random() < 0.75, rng.random() < 0.5, rng.choice((0.0, 0.3, 0.7, 1.0))
     stroke, marks = rng.choice((1, 2, 2, 3)), []
     files = [rng.choice((None, None, *font_files())) for _ in range(2)]
     for row in range(rows):

@@ -17,7 +17,7 @@ WIDTH = 256
 
 
 def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
-    """About 14 M parameters: Qwen3 of 4 x 256, a small ResNet at 224 pixels (14 x 14 x 192), audio tower of 6 x 256."""
+    """About 14 M parameters: Qwen3 of 4 x 256, a small ResNet at 320 pixels (20 x 20 x 192), audio tower of 6 x 256."""
     ids = tokenizer.get_vocab()
     special: dict[str, Any] = {"pad_token_id": ids["<pad>"], "eos_token_id": ids["<|end|>"]}
     text = Qwen3Config(
@@ -51,7 +51,7 @@ def pocket_config(tokenizer: PreTrainedTokenizerFast) -> VitaConfig:
         image_token_id=ids["<image>"],
         audio_token_id=ids["<audio>"],
         template="tokenizer",
-        tile_size=224,
+        tile_size=320,
         max_tiles=1,
         crop_frames=False,
         history_tokens=150,

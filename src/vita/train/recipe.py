@@ -42,6 +42,7 @@ class Recipe:
     instruct_shards: how many shards stage 3 hears.
     hearing_batch, seeing_batch, language_batch: samples of one step.
     print_share: words, sums and charts among the pictures of stage 2a; the others are shapes.
+    small_steps: first steps of stage 2a, whose pictures are small and take half the time.
     easy_steps: steps of hearing on short clean clips before augmentation sets in.
     language, seeing, hearing, multimodal: the settings of stages 1, 2a, 2b and 3.
     """
@@ -59,6 +60,7 @@ class Recipe:
     seeing_batch: int = 40
     language_batch: int = 48
     print_share: float = 0.6
+    small_steps: int = 0
     easy_steps: int = 350
     language: StageSettings = field(default_factory=lambda: StageSettings(steps=2600, learning_rate=2e-3))
     seeing: StageSettings = field(
@@ -79,8 +81,9 @@ class Recipe:
                 raise ConfigError(f"{name} of a recipe out of range", got=getattr(self, name), expected="at least 1")
         if not 0 <= self.print_share <= 1:
             raise ConfigError("print_share of a recipe out of range", got=self.print_share, expected="0 to 1")
-        if self.easy_steps < 0:
-            raise ConfigError("easy_steps of a recipe out of range", got=self.easy_steps, expected="0 or more")
+        for name in ("small_steps", "easy_steps"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} of a recipe out of range", got=getattr(self, name), expected="0 or more")
 
 
 def read_recipe(path: str | Path, overrides: Mapping[str, object] | None = None) -> Recipe:

@@ -30,12 +30,17 @@ from vita.synth.scenes import (
     random_scene,
     slot_labels,
     thing_slots,
+    worded_boxes,
 )
 from vita.synth.sheets import CharMark, render_sheet
 
 PATCH_GROUPS = (len(SHAPES) + 1, len(COLOURS) + 1, len(CHARACTERS) + 1, NUM_SLOTS + 1)
-PRINT_SHARES = {"text": 0.22, "sum": 0.08, "chart": 0.5, "sheet": 0.2}
+PRINT_SHARES = {"text": 0.31, "sum": 0.06, "chart": 0.45, "sheet": 0.18}
 """Of the pictures with print; the characters of a chart are few and small, those of a sheet many."""
+WORDED_CHARTS = 0.6
+"""Of the charts: boxes of words, whose letters stand side by side; in the world there are fewer of them."""
+SMALL = 0.7
+"""Edge of the pictures that stage 2a begins with, as a share of the tile's: half the pixels, half the time."""
 IGNORED = -1
 """A label that is not learned from: a sheet's characters have no slots."""
 RARE_WEIGHT = 0.1
@@ -62,7 +67,7 @@ def patch_labels(scene: Scene, marks: Sequence[Mark], edge: int) -> np.ndarray:
     """[edge * edge, 4] int64: shape, colour, character and slot + 1 drawn in each patch; 0 is none."""
     labels = np.zeros((edge, edge, 4), np.int64)
     things = dict(thing_slots(scene.things))
-    letters = characters(scene) if scene.kind != "shapes" else []
+    letters = {slot: character for slot, *_, character in characters(scene)} if scene.kind != "shapes" else {}
     for left, top, right, bottom, slot in marks:
         if slot >= NUM_SLOTS:
             continue
@@ -70,7 +75,7 @@ def patch_labels(scene: Scene, marks: Sequence[Mark], edge: int) -> np.ndarray:
         if scene.kind == "shapes":
             label = (SHAPES.index(things[slot].shape) + 1, COLOURS.index(things[slot].colour) + 1, 0, slot + 1)
         else:
-            label = (0, 0, CHARACTERS.index(letters[slot][-1]) + 1, slot + 1)
+            label = (0, 0, CHARACTERS.index(letters[slot]) + 1, slot + 1)
         labels[rows, columns] = label
     return labels.reshape(edge * edge, 4)
 
@@ -95,25 +100,30 @@ def _span(low: float, high: float, edge: int) -> slice:
 class PictureBatches:
     """Pictures (and single frames of clips) with their labels, by step."""
 
-    def __init__(self, config: VitaConfig, *, seed: int, batch_size: int, print_share: float = 0.5) -> None:
+    def __init__(
+        self, config: VitaConfig, *, seed: int, batch_size: int, print_share: float = 0.5, small_steps: int = 0
+    ) -> None:
         """
         Args:
             config: of the model: sizes, normalisation.
             seed, batch_size: of the batches.
             print_share: share of words, sums and charts; the others are shapes, of which one in four is a clip's frame.
+            small_steps: the first steps, whose pictures are SMALL.
         """
         self.seed, self.batch_size, self.print_share = seed, batch_size, print_share
-        self.size, self.edge = config.tile_size, config.tile_size // config.patch_size
+        self.small_steps, self.patch_size = small_steps, config.patch_size
+        self.edge = config.tile_size // config.patch_size
         self.mean = np.asarray(config.image_mean, np.float32) * 255
         self.std = np.asarray(config.image_std, np.float32) * 255
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """pixels [N, 3, S, S], slot labels [N, K, 7], patch labels [N, P, 4]."""
         rng = random.Random(f"pictures {self.seed} {step}")
+        edge = round(self.edge * SMALL) if step < self.small_steps else self.edge
         pixels, slots, patches = [], [], []
         for _ in range(self.batch_size):
-            image, of_slots, of_patches = self._picture(rng)
-            pixels.append(self.normalise(image))
+            image, of_slots, of_patches = self._picture(rng, edge)
+            pixels.append(self.normalise(image, edge))
             slots.append(of_slots)
             patches.append(of_patches)
         return (
@@ -122,22 +132,25 @@ class PictureBatches:
             torch.from_numpy(np.stack(patches)),
         )
 
-    def _picture(self, rng: random.Random) -> tuple[Image.Image, np.ndarray, np.ndarray]:
-        """A picture, the labels of its slots and of its patches."""
+    def _picture(self, rng: random.Random, edge: int) -> tuple[Image.Image, np.ndarray, np.ndarray]:
+        """A picture, the labels of its slots and of its edge x edge patches."""
         kind = "shapes"
         if rng.random() < self.print_share:
             kind = rng.choices(list(PRINT_SHARES), list(PRINT_SHARES.values()))[0]
         if kind == "sheet":
             image, characters_at = render_sheet(rng)
-            return image, np.full((NUM_SLOTS, len(GROUP_SIZES)), IGNORED), sheet_labels(characters_at, self.edge)
+            return image, np.full((NUM_SLOTS, len(GROUP_SIZES)), IGNORED), sheet_labels(characters_at, edge)
         clip = kind == "shapes" and rng.random() < 0.25
         scene = rng.choice(random_clip(rng).frames) if clip else random_scene(rng, kind)
+        if kind == "chart" and rng.random() < WORDED_CHARTS:
+            scene = Scene(kind="chart", boxes=worded_boxes(rng))
         image, marks = render_marked(scene, rng)
-        return image, slot_labels(scene), patch_labels(scene, marks, self.edge)
+        return image, slot_labels(scene), patch_labels(scene, marks, edge)
 
-    def normalise(self, image: Image.Image) -> np.ndarray:
-        """[3, S, S] float32, resized to a square tile as the processor does."""
-        resized = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+    def normalise(self, image: Image.Image, edge: int | None = None) -> np.ndarray:
+        """[3, S, S] float32, resized as the processor does to a square of edge x edge patches, by default a tile."""
+        size = (edge or self.edge) * self.patch_size
+        resized = image.resize((size, size), Image.Resampling.BICUBIC)
         return ((np.asarray(resized, np.float32) - self.mean) / self.std).transpose(2, 0, 1)
 
 

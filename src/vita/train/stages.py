@@ -135,6 +135,7 @@ class PocketRun:
             seed=self.recipe.seed,
             batch_size=self.recipe.seeing_batch,
             print_share=self.recipe.print_share,
+            small_steps=self.recipe.small_steps,
         )
         self._run("seeing", model, batches, lambda batch: seeing_loss(model, batch, self.device), self.recipe.seeing)
 
