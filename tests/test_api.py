@@ -88,6 +88,24 @@ def test_many_at_once(assistant: Assistant) -> None:
     assert [answer.text for answer in answers] == ["one ", "one "]
 
 
+def test_many_more_than_a_batch_are_cut_up(assistant: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    batch = assistant.engine.batch
+
+    def counted(conversations: Any, sampling: Any) -> Any:
+        sizes.append(len(conversations))
+        return batch(conversations, sampling)
+
+    monkeypatch.setattr(assistant.engine, "batch", counted)
+    questions = [assistant.question("a")] * (2 * assistant.batch_size + 1)
+    assert len(assistant.ask_many(questions, max_new_tokens=1)) == len(questions)
+    assert len(assistant.ask_many(questions, batch_size=len(questions), max_new_tokens=1)) == len(questions)
+    assert sizes == [assistant.batch_size, assistant.batch_size, 1, len(questions)]
+    assert assistant.ask_many([]) == []
+    with pytest.raises(ConfigError, match="batch_size of at least 1"):
+        assistant.ask_many(questions, batch_size=0)
+
+
 def test_several_turns(assistant: Assistant, seen: list[Any]) -> None:
     context = assistant.open("Be brief.")
     context.append("a")

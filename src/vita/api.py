@@ -16,7 +16,7 @@ import PIL.Image
 from vita.chat.messages import Audio, Image, Message, Part, Text, Video
 from vita.chat.state import StateMode
 from vita.engine.protocol import Context, Engine, Reply, Result, Sampling, Usage
-from vita.errors import PromptError
+from vita.errors import ConfigError, PromptError
 from vita.media import Source, load_audio, load_image, load_video, resample_audio, to_rgb
 from vita.tokens import State
 
@@ -59,7 +59,7 @@ class Assistant:
     Args:
         engine: holds the model.
         load_ms: what loading it took, for the answers' timing.
-        batch_size: how many questions `ask_many` should get at once.
+        batch_size: how many questions `ask_many` gives the engine at once.
     """
 
     def __init__(self, engine: Engine, *, load_ms: float = 0.0, batch_size: int = 8) -> None:
@@ -127,9 +127,20 @@ class Assistant:
         start = () if system is None else (Message.system(system),)
         return Question((*start, Message("user", tuple(parts))))
 
-    def ask_many(self, questions: Sequence[Question], **sampling: Any) -> list[Answer]:
-        """Answers several questions at once; `sampling` as in `stream`. The timing is that of all together."""
-        results = self.engine.batch([question.messages for question in questions], Sampling(**sampling))
+    def ask_many(
+        self, questions: Sequence[Question], *, batch_size: int | None = None, **sampling: Any
+    ) -> list[Answer]:
+        """Answers any number of questions, `batch_size` at once (by default the assistant's).
+
+        `sampling` as in `stream`. The timing of an answer is that of all that were computed with it.
+        """
+        together = self.batch_size if batch_size is None else batch_size
+        if together < 1:
+            raise ConfigError("a batch needs a question", got=batch_size, expected="a batch_size of at least 1")
+        results: list[Result] = []
+        for start in range(0, len(questions), together):
+            batch = [question.messages for question in questions[start : start + together]]
+            results += self.engine.batch(batch, Sampling(**sampling))
         return [
             _answer(result, self.load_ms, result.timing.first_token_ms, result.timing.total_ms) for result in results
         ]

@@ -99,7 +99,7 @@ def measure(run: Run) -> list[Row]:
 
 def ask(assistant: Assistant, asked: Sequence[Case]) -> list[Row]:
     """Cases asked at once, and scored."""
-    answers = assistant.ask_many([question(case) for case in asked], max_new_tokens=160)
+    answers = assistant.ask_many([question(case) for case in asked], batch_size=BATCH, max_new_tokens=160)
     return [score(case, answer) for case, answer in zip(asked, answers, strict=True)]
 
 

@@ -103,6 +103,19 @@ CLIP = {
             "{when|once|as} the {clip|video|film} {ends|stops|is over} {what|which} {color|colour} is {it|the <shape>}",
             "{what|which} {color|colour} is {it|the <shape>} {when|once} the {clip|video|film} {ends|stops|is over}",
             "with {what|which} {color|colour} does the {clip|video|film} end",
+            (
+                "{what|which} {color|colour} {does it have|has it got|is the <shape>|is the object} "
+                "{at the close|at the end|in the end} of the {clip|film|recording}"
+            ),
+            (
+                "at the end of the {clip|video|film|recording} {what|which} {color|colour} "
+                "{is it|is the <shape>|does it have|is the object}"
+            ),
+            "what is {its|the} {color|colour} {at the end|in the end|after the change}{| of the clip| of the recording}",
+            "{its|the} {final|last|end} {color|colour}{| please| is what| of the <shape> please}",
+            "{what|which} {color|colour} {did|does} {it|the <shape>} {finish with|finish in|end in|end up as|take on}",
+            "{what|which} {color|colour} is {it|the <shape>|the object} after {it changes|the change|all that}",
+            "{what|which} new {color|colour} does {it|the <shape>} {take on|get|have}",
         ],
         "zh": [
             "{它|<shape>|图形|这个图形|物体|}{最后是什么颜色|最后变成什么颜色|最后变成了什么颜色|变成了什么颜色|结束时是什么颜色|最终是什么颜色|末尾是什么颜色|变成什么颜色}",

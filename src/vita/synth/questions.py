@@ -124,7 +124,7 @@ def chart_question(scene: Scene, rng: random.Random, lang: str) -> Turn:
 def clip_question(clip: ClipScene, rng: random.Random, lang: str) -> Turn:
     """A question that this clip can answer."""
     moves = clip.event in ("left", "right", "up", "down")
-    kinds = ["event", "event", "final_colour", "clip_shape"] + (["direction"] * 5 if moves else [])
+    kinds = ["event", "event", "final_colour", "final_colour", "clip_shape"] + (["direction"] * 5 if moves else [])
     kinds += ["final_colour"] * 3 + ["clip_colour"] if clip.event == "changes" else []
     kind = rng.choice(kinds)
     template = rng.choice(phrases.CLIP[kind][lang])

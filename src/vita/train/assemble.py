@@ -19,8 +19,12 @@ from vita.train.seeing import Seeing
 
 
 def join_projections(instructed: Instructed, hearing: Hearing, seeing: Seeing) -> None:
-    """Give the instructed parts the heads that the towers' stages trained; the tables are stage 1's own."""
+    """Give the instructed parts the heads that the towers' stages trained; the tables are stage 1's own.
+
+    The head of hearing stays as CTC left it: what it says is the transcription (`Listening.words`, `vita eval asr`).
+    """
     instructed.hearing.head.load_state_dict(hearing.projection.head.state_dict())
+    instructed.hearing.head.requires_grad_(False)
     instructed.sight.head.load_state_dict(seeing.connector.projection.head.state_dict())
 
 

@@ -17,8 +17,8 @@ from vita.train.samples import UNKNOWN, Sequence_, TurnWriter, draw_turn, symbol
 SPOKEN_SHARE = 0.5
 PICTURE_SHARE = 0.36
 """New questions on pictures that were really seen."""
-CHART_TIMES = 2
-"""How often a flow chart is among these pictures for once of any other: what comes after a box is learned last."""
+TIMES = {"chart": 2, "sum": 3}
+"""How often a flow chart or a sum is among these pictures for once of any other: they are learned last."""
 SIMULATED_SHARE = 0.45
 """Of these, how many are heard (simulated); the others are typed."""
 HISTORY_RATE = 0.22
@@ -37,7 +37,7 @@ SYMBOLIC_SHARE = 0.06
 LESSON_SHARE = 0.16
 LESSON = Lesson(
     share=0.0,
-    kinds={**EVERYTHING, "fact": 6.0, "count_shape": 9.0, "chart": 9.0, "next_box": 12.0, "clip": 5.0},
+    kinds={**EVERYTHING, "fact": 6.0, "count_shape": 9.0, "chart": 9.0, "next_box": 12.0, "clip": 5.0, "printed_sum": 8.0},
     spoken=0.45,
     brief=0.3,
 )
@@ -66,7 +66,7 @@ class RealSequences:
         self.pictured: list[tuple[int, int]] = []
         for s, i in indices_with_pictures(shards):
             scene = shards[s].turns[i].turn.scene
-            self.pictured += [(s, i)] * (CHART_TIMES if scene is not None and scene.kind == "chart" else 1)
+            self.pictured += [(s, i)] * (1 if scene is None else TIMES.get(scene.kind, 1))
         self.spoken: list[tuple[int, int]] = []
         for s, shard in enumerate(shards):
             for i, item in enumerate(shard.turns):

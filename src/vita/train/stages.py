@@ -166,7 +166,8 @@ class PocketRun:
         assert isinstance(model, Instructed)
         self._trained(model, "language", self.recipe.language)
         join_projections(model, hearing, seeing)
-        before = [frozen_digests(tower) for tower in (hearing, seeing)]
+        frozen = (hearing, seeing, model.hearing.head)
+        before = [frozen_digests(part) for part in frozen]
         shards = [
             self._features(number, hearing, seeing)
             for number in range(min(self.recipe.instruct_shards, self.recipe.speech_shards))
@@ -178,8 +179,8 @@ class PocketRun:
         self._run(
             "multimodal", model, batches, lambda batch: instruct_loss(model, batch, self.device), self.recipe.multimodal
         )
-        for tower, digests in zip((hearing, seeing), before, strict=True):
-            assert_frozen(tower, digests)
+        for part, digests in zip(frozen, before, strict=True):
+            assert_frozen(part, digests)
         self.assemble(model, hearing, seeing)
 
     def assemble(self, model: Instructed, hearing: Hearing, seeing: Seeing) -> None:

@@ -60,7 +60,9 @@ class VitaLmms(lmms):
             for start in range(0, len(mine), self._batch_size):
                 chosen = mine[start : start + self._batch_size]
                 questions = [self._question(requests[at]) for at in chosen]
-                answers = self._assistant.ask_many(questions, max_new_tokens=length, state="answer")
+                answers = self._assistant.ask_many(
+                    questions, batch_size=self._batch_size, max_new_tokens=length, state="answer"
+                )
                 for at, answer in zip(chosen, answers, strict=True):
                     found[at] = _cut(answer.text, requests[at].args[1].get("until") or ())
         return [found[at] for at in range(len(requests))]
