@@ -62,7 +62,7 @@ def processor_of(max_tiles: int) -> VitaProcessor:
         tokenizer_model_max_length=9100,
     )
     processor = VitaProcessor(pocket.tokenizer, config, pocket.template)
-    processor.compiled_tiles = compiled_tiles.is_available()
+    processor.compiled = compiled_tiles.is_available()
     return processor
 
 
@@ -125,7 +125,7 @@ def measure(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
             "sample": lambda processor=processor: build_sample(record, load_media(record, folders), processor),
             "jpeg": lambda: load_image(folder / "a.jpg"),
             "wav": lambda: load_audio(folder / "a.wav"),
-            "mel": lambda: mel_features(samples),
+            "mel": lambda: mel_features(samples, compiled=compiled_tiles.is_available()),
             "compiled tiles": lambda max_tiles=max_tiles: compiled_tile_pixels(image, max_tiles=max_tiles),
             "Pillow's tiling": lambda max_tiles=max_tiles: tile_image(image, max_tiles=max_tiles),
             "its normalising": lambda tiles=tiles: normalise(tiles),

@@ -91,6 +91,10 @@ def test_stage_3_leaves_the_towers_and_trains_the_rest(finished: tuple[Path, lis
     moved = {key for key in language if not torch.equal(language[key], multimodal[key])}
     assert {"sight.table", "sight.residual.weight", "hearing.residual.weight"} <= moved
     assert any(key.startswith("language_model.") for key in moved)
+    # transcriptions are the head's, so it stays as CTC left it
+    hearing = weights(folder, "hearing")
+    for key in ("head.weight", "head.bias"):
+        assert torch.equal(multimodal[f"hearing.{key}"], hearing[f"connector.projection.{key}"]), key
 
 
 def test_stage_3_is_told_when_a_tower_moves(

@@ -82,9 +82,11 @@ def encode(
         raise PromptError("placeholders do not match the media", got=f"{len(found)} for {len(media_ids)} media")
     bos = beginning(tokenizer) if adds_bos else []
     encoded = Encoded(list(bos), [(0, 0)] * len(bos))
+    tokens = tokenizer(pieces, add_special_tokens=False, return_offsets_mapping=True)
     position = 0
-    for index, piece in enumerate(pieces):
-        _append_text(encoded, tokenizer, piece, position)
+    for index, (piece, ids, offsets) in enumerate(zip(pieces, tokens.input_ids, tokens.offset_mapping, strict=True)):
+        encoded.ids.extend(ids)
+        encoded.spans.extend((position + start, position + end) for start, end in offsets)
         position += len(piece)
         if index < len(found):
             encoded.media.append((len(encoded.ids), len(encoded.ids) + len(media_ids[index])))
@@ -99,11 +101,3 @@ def beginning(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The ids that the tokenizer itself puts before a text (none for most, BOS for Llama's kind)."""
     bos = tokenizer.bos_token_id
     return [bos] if isinstance(bos, int) and tokenizer("").input_ids[:1] == [bos] else []
-
-
-def _append_text(encoded: Encoded, tokenizer: PreTrainedTokenizerBase, piece: str, position: int) -> None:
-    if not piece:
-        return
-    tokens = tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
-    encoded.ids.extend(tokens.input_ids)
-    encoded.spans.extend((position + start, position + end) for start, end in tokens.offset_mapping)

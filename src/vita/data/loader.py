@@ -53,7 +53,7 @@ class ReplyEncoder:
     @classmethod
     def of(cls, plan: Plan, processor: VitaProcessor) -> ReplyEncoder:
         """For a plan: packed or not as it is. Pictures are cut by compiled loops where they can be."""
-        processor.compiled_tiles = compiled_tiles.is_available()
+        processor.compiled = compiled_tiles.is_available()
         return cls(processor, plan.budget if isinstance(plan, PackedPlan) else None)
 
     def sample(self, record: Record, media: dict[str, list[Medium]]) -> Sample:

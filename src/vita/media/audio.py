@@ -166,8 +166,11 @@ def _load_with_sndfile(file: soundfile.SoundFile, name: str, limits: MediaLimits
     block_frames = max(1, _BLOCK_VALUES // file.channels)
     stored = "int16" if file.subtype == "PCM_16" else "float32"  # as they lie in the file: the same numbers, sooner
     try:
-        while len(block := file.read(block_frames, dtype=stored, always_2d=True)):
+        is_more = True
+        while is_more:
+            block = file.read(block_frames, dtype=stored, always_2d=True)
             sink.push(block)
+            is_more = len(block) == block_frames
     except soundfile.SoundFileError as error:
         raise MediaError(f"{name} is damaged", got=error, fix="export it again") from None
     return sink.finish()

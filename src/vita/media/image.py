@@ -48,7 +48,7 @@ def load_image(
         LimitError: too many bytes or pixels.
     """
     with open_source(source, limits=limits, policy=policy) as opened, open_picture(opened, limits) as picture:
-        return to_rgb(picture)
+        return to_rgb(picture, copy=False)
 
 
 @contextmanager
@@ -68,9 +68,12 @@ def check_pixels(name: str, size: tuple[int, int], limits: MediaLimits) -> None:
         raise _too_many_pixels(name, f"{size[0]} x {size[1]}", limits)
 
 
-def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    """A picture of any mode as an upright RGB copy, transparency on white."""
-    image = ImageOps.exif_transpose(image)
+def to_rgb(image: PIL.Image.Image, *, copy: bool = True) -> PIL.Image.Image:
+    """A picture of any mode in RGB, upright, transparency on white; without `copy` it may be the picture itself."""
+    if copy:
+        image = ImageOps.exif_transpose(image)
+    else:
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):

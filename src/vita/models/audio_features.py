@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from transformers import WhisperFeatureExtractor
 
 
-def audio_features(samples: np.ndarray, config: VitaAudioConfig) -> np.ndarray:
+def audio_features(samples: np.ndarray, config: VitaAudioConfig, *, compiled: bool = False) -> np.ndarray:
     """Mel features of a clip, float32 [config.num_frames(len(samples)), F].
 
     Whisper's are those of each window by itself. Of the last window only the frames that hear the sound are given: all
-    behind them are the same, and `WhisperTower` knows which.
+    behind them are the same, and `WhisperTower` knows which. `compiled` is for our filterbank, see `mel_features`.
     """
     if config.encoder == "whale":
-        return mel_features(samples)
+        return mel_features(samples, compiled=compiled)
     num_frames = config.num_frames(len(samples))
     if not num_frames:
         duration_ms = 1000 * len(samples) / SAMPLE_RATE_HZ

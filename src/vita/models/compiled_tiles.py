@@ -22,7 +22,6 @@ from vita.models.tiling import IMAGE_MEAN, IMAGE_STD, choose_grid, pad_to_square
 
 _BITS = 22
 _SUPPORT, _SHARPNESS = 2.0, -0.5
-_BLOCK = 16
 
 
 def is_available() -> bool:
@@ -45,26 +44,42 @@ def compiled_tile_pixels(
     columns, rows = choose_grid(image.width, image.height, max_tiles, min_tiles, tile)
     several = columns * rows > 1
     pixels_N3SS = np.empty((columns * rows + several, 3, tile, tile), dtype=np.float32)
-    picture_HX = np.asarray(image).reshape(image.height, -1)
+    columns_XH = _turned(np.asarray(image).reshape(image.height, -1))
     minus = np.array([255 * value for value in mean], np.float32)
     times = np.array([1 / (255 * value) for value in std], np.float32)
-    columns_XH = _transpose()(picture_HX)
-    _fill(columns_XH, pixels_N3SS[: columns * rows], columns, minus, times)
-    if several:
-        _fill(columns_XH, pixels_N3SS[-1:], 1, minus, times)
+    for tiles_N3SS, across in ((pixels_N3SS[: columns * rows], columns), (pixels_N3SS[columns * rows :], 1)):
+        if len(tiles_N3SS):
+            _fill(columns_XH, image.size, tiles_N3SS, across, minus, times)
     return pixels_N3SS
 
 
-def _fill(columns_XH: np.ndarray, tiles_N3SS: np.ndarray, columns: int, minus: np.ndarray, times: np.ndarray) -> None:
+def _fill(
+    columns_XH: np.ndarray,
+    size: tuple[int, int],
+    tiles_N3SS: np.ndarray,
+    columns: int,
+    minus: np.ndarray,
+    times: np.ndarray,
+) -> None:
     """Resizes a picture, given column by column, to the grid of the tiles and writes them.
 
-    columns_XH: uint8 [3 * W, H], the channels of a pixel one after another.
+    columns_XH: uint8 [3 * W, H] or more, the channels of a pixel one after another; size: W and H.
     """
     tile = tiles_N3SS.shape[-1]
     across, down = _kernels()
-    wide_XH = across(columns_XH, *coefficients(len(columns_XH) // 3, columns * tile))
-    new_height = len(tiles_N3SS) // columns * tile
-    down(_transpose()(wide_XH), *coefficients(wide_XH.shape[1], new_height), columns, minus, times, tiles_N3SS)
+    width, height = columns * tile, len(tiles_N3SS) // columns * tile
+    wide_HX = _turned(across(columns_XH, *coefficients(size[0], width)))
+    down(wide_HX, *coefficients(size[1], height), columns, minus, times, tiles_N3SS)
+
+
+def _turned(source_AB: np.ndarray) -> np.ndarray:
+    """uint8 [A, B] -> [B, A], both rounded up to eights; what is in the rows and columns beyond means nothing."""
+    rounded = tuple(-(-size // 8) * 8 for size in source_AB.shape)
+    if rounded != source_AB.shape:
+        whole_AB = np.empty(rounded, np.uint8)
+        whole_AB[: source_AB.shape[0], : source_AB.shape[1]] = source_AB
+        source_AB = whole_AB
+    return _transpose()(source_AB.view(np.uint64)).view(np.uint8)
 
 
 @lru_cache(maxsize=256)
@@ -111,28 +126,44 @@ def _bicubic(x: float) -> float:
 
 @lru_cache(maxsize=1)
 def _transpose() -> Callable[[np.ndarray], np.ndarray]:
-    """The loop over blocks, compiled when it is first called."""
+    """Transposes bytes, eight of them in a word; compiled when it is first called."""
     import numba
 
-    edge = _BLOCK
+    masks = [np.uint64(mask) for mask in (0x00000000FFFFFFFF, 0x0000FFFF0000FFFF, 0x00FF00FF00FF00FF)]
+    (halves, quarters, eighths), (by_4, by_2, by_1) = masks, [np.uint64(bits) for bits in (32, 16, 8)]
+
+    @numba.njit(inline="always")
+    def swap(a, b, mask, bits):
+        """The upper part of each field of `a` changes places with the lower part of the same field of `b`."""
+        moved = ((a >> bits) ^ b) & mask
+        return a ^ (moved << bits), b ^ moved
 
     @numba.njit(cache=True, nogil=True)
     def transpose(source_AB):
-        """uint8 [A, B] -> [B, A], block by block; the constant bounds let the compiler keep a block in registers."""
-        height, width = source_AB.shape
-        target_BA = np.empty((width, height), np.uint8)
-        for top in range(0, height, edge):
-            for left in range(0, width, edge):
-                source = source_AB[top : top + edge, left : left + edge]
-                target = target_BA[left : left + edge, top : top + edge]
-                if source.shape == (edge, edge):
-                    for x in range(edge):
-                        for y in range(edge):
-                            target[x, y] = source[y, x]
-                else:
-                    for x in range(source.shape[1]):
-                        for y in range(source.shape[0]):
-                            target[x, y] = source[y, x]
+        """Words of 8 bytes [8 * A, B] -> [8 * B, A]: in blocks of 8 x 8 bytes, fours, then twos, then ones swapped."""
+        num_words, num_blocks = source_AB.shape[1], len(source_AB) // 8
+        target_BA = np.empty((8 * num_words, num_blocks), np.uint64)
+        for left in range(num_words):
+            x = 8 * left
+            for top in range(num_blocks):
+                y = 8 * top
+                a, b, c, d = source_AB[y, left], source_AB[y + 1, left], source_AB[y + 2, left], source_AB[y + 3, left]
+                y += 4
+                e, f, g, h = source_AB[y, left], source_AB[y + 1, left], source_AB[y + 2, left], source_AB[y + 3, left]
+                a, e = swap(a, e, halves, by_4)
+                b, f = swap(b, f, halves, by_4)
+                c, g = swap(c, g, halves, by_4)
+                d, h = swap(d, h, halves, by_4)
+                a, c = swap(a, c, quarters, by_2)
+                b, d = swap(b, d, quarters, by_2)
+                e, g = swap(e, g, quarters, by_2)
+                f, h = swap(f, h, quarters, by_2)
+                a, b = swap(a, b, eighths, by_1)
+                c, d = swap(c, d, eighths, by_1)
+                e, f = swap(e, f, eighths, by_1)
+                g, h = swap(g, h, eighths, by_1)
+                target_BA[x, top], target_BA[x + 1, top], target_BA[x + 2, top], target_BA[x + 3, top] = a, b, c, d
+                target_BA[x + 4, top], target_BA[x + 5, top], target_BA[x + 6, top], target_BA[x + 7, top] = e, f, g, h
         return target_BA
 
     return transpose
@@ -154,12 +185,15 @@ def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
         for channel in range(3):
             for x in range(new_width):
                 sums[:] = half
-                for k in range(taps):
-                    weight = weights[x, k]
-                    if weight != 0:
-                        column = columns_XH[3 * (starts[x] + k) + channel]
-                        for y in range(height):
-                            sums[y] += weight * np.int32(column[y])
+                for k in range(0, taps - 1, 2):
+                    place, weight, next_weight = 3 * (starts[x] + k) + channel, weights[x, k], weights[x, k + 1]
+                    column, next_column = columns_XH[place], columns_XH[place + 3]
+                    for y in range(height):
+                        sums[y] += weight * np.int32(column[y]) + next_weight * np.int32(next_column[y])
+                if taps % 2:
+                    column, weight = columns_XH[3 * (starts[x] + taps - 1) + channel], weights[x, taps - 1]
+                    for y in range(height):
+                        sums[y] += weight * np.int32(column[y])
                 out = wide_XH[channel * new_width + x]
                 for y in range(height):
                     out[y] = min(max(sums[y] >> bits, 0), 255)
@@ -167,19 +201,25 @@ def _kernels() -> tuple[Callable[..., Any], Callable[..., Any]]:
 
     @numba.njit(cache=True, nogil=True)
     def down(wide_HX, starts, weights, columns, minus, times, tiles_N3SS):
-        """Columns to another height, normalised, into tiles: uint8 [H, 3 * W'] -> float32 [N, 3, S, S]."""
-        width, new_height, taps, size = wide_HX.shape[1] // 3, weights.shape[0], weights.shape[1], tiles_N3SS.shape[3]
+        """Columns to another height, normalised, into tiles: uint8 [H, 3 * W' or more] -> float32 [N, 3, S, S]."""
+        size = tiles_N3SS.shape[3]
+        width, new_height, taps = columns * size, weights.shape[0], weights.shape[1]
         sums = np.empty(width, np.int32)
         for channel in range(3):
             less, factor = minus[channel], times[channel]
             for y in range(new_height):
                 sums[:] = half
-                for k in range(taps):
-                    weight = weights[y, k]
-                    if weight != 0:
-                        row = wide_HX[starts[y] + k, channel * width : (channel + 1) * width]
-                        for x in range(width):
-                            sums[x] += weight * np.int32(row[x])
+                for k in range(0, taps - 1, 2):
+                    place, weight, next_weight = starts[y] + k, weights[y, k], weights[y, k + 1]
+                    row = wide_HX[place, channel * width : (channel + 1) * width]
+                    next_row = wide_HX[place + 1, channel * width : (channel + 1) * width]
+                    for x in range(width):
+                        sums[x] += weight * np.int32(row[x]) + next_weight * np.int32(next_row[x])
+                if taps % 2:
+                    row = wide_HX[starts[y] + taps - 1, channel * width : (channel + 1) * width]
+                    weight = weights[y, taps - 1]
+                    for x in range(width):
+                        sums[x] += weight * np.int32(row[x])
                 for column in range(columns):
                     out = tiles_N3SS[y // size * columns + column, channel, y % size]
                     for x in range(size):

@@ -32,13 +32,20 @@ def num_frames(num_samples: int, sample_rate_hz: int = SAMPLE_RATE_HZ) -> int:
     return 0 if num_samples < window else 1 + (num_samples - window) // shift
 
 
-def mel_features(samples: np.ndarray, *, sample_rate_hz: int = SAMPLE_RATE_HZ, num_bins: int = NUM_BINS) -> np.ndarray:
+def mel_features(
+    samples: np.ndarray,
+    *,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+    num_bins: int = NUM_BINS,
+    compiled: bool = False,
+) -> np.ndarray:
     """Log mel energies of a clip.
 
     Args:
         samples: mono float [num_samples] in [-1, 1], at `sample_rate_hz`.
         sample_rate_hz: rate that window, shift and mel range are computed for.
         num_bins: mel bins.
+        compiled: by compiled loops (numba): the same numbers, sooner, after a few seconds for the first clip.
 
     Returns:
         float32 [T, num_bins].
@@ -46,7 +53,7 @@ def mel_features(samples: np.ndarray, *, sample_rate_hz: int = SAMPLE_RATE_HZ, n
     Raises:
         MediaError: not one channel, or shorter than one window of 25 ms.
     """
-    stream = MelStream(sample_rate_hz=sample_rate_hz, num_bins=num_bins)
+    stream = MelStream(sample_rate_hz=sample_rate_hz, num_bins=num_bins, compiled=compiled)
     features_TF = stream.push(samples)
     if not len(features_TF):
         duration_ms = 1000 * len(samples) / sample_rate_hz
@@ -57,8 +64,11 @@ def mel_features(samples: np.ndarray, *, sample_rate_hz: int = SAMPLE_RATE_HZ, n
 class MelStream:
     """Features of a sound that is still arriving; equal to those of the whole clip, bit for bit."""
 
-    def __init__(self, *, sample_rate_hz: int = SAMPLE_RATE_HZ, num_bins: int = NUM_BINS) -> None:
+    def __init__(
+        self, *, sample_rate_hz: int = SAMPLE_RATE_HZ, num_bins: int = NUM_BINS, compiled: bool = False
+    ) -> None:
         self.sample_rate_hz, self.num_bins = sample_rate_hz, num_bins
+        self._log_mel = _compiled_log_mel if compiled else _log_mel
         self._waiting = np.empty(0, np.float32)  # from the first sample of the next frame on
 
     def push(self, samples: np.ndarray) -> np.ndarray:
@@ -73,19 +83,27 @@ class MelStream:
         self._waiting = waiting[count * shift :].copy()
         features_TF = np.empty((count, self.num_bins), np.float32)
         if count:
-            frames_TW = np.lib.stride_tricks.sliding_window_view(waiting, window)[::shift]
             for start in range(0, count, _BLOCK_FRAMES):
-                block = slice(start, min(start + _BLOCK_FRAMES, count))
-                features_TF[block] = _log_mel(frames_TW[block], self.sample_rate_hz, self.num_bins)
+                stop = min(start + _BLOCK_FRAMES, count)
+                block = waiting[start * shift : (stop - 1) * shift + window]
+                features_TF[start:stop] = self._log_mel(block, self.sample_rate_hz, self.num_bins)
         return features_TF
 
 
-def _log_mel(frames_TW: np.ndarray, sample_rate_hz: int, num_bins: int) -> np.ndarray:
-    """Log mel energies [T, num_bins] of frames of W samples.
+def _frames(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """A view of contiguous float32 samples as windows [T, W] that overlap."""
+    window, shift = sample_rate_hz * WINDOW_MS // 1000, sample_rate_hz * SHIFT_MS // 1000
+    step = samples.itemsize
+    return np.ndarray((1 + (len(samples) - window) // shift, window), np.float32, samples, strides=(shift * step, step))
+
+
+def _log_mel(samples: np.ndarray, sample_rate_hz: int, num_bins: int) -> np.ndarray:
+    """Log mel energies [T, num_bins] of all frames of samples [num_samples], the scaled waveform.
 
     Every frame's numbers are computed by themselves, in the same order however many frames there are: sums run over
     whole rows, and no matrix product is used, whose rounding depends on the number of rows.
     """
+    frames_TW = _frames(samples, sample_rate_hz)
     frames_TW = frames_TW - frames_TW.mean(axis=1, keepdims=True)
     emphasised_TW = np.empty_like(frames_TW)
     np.multiply(frames_TW[:, :-1], np.float32(-PREEMPHASIS), out=emphasised_TW[:, 1:])
@@ -105,6 +123,22 @@ def _log_mel(frames_TW: np.ndarray, sample_rate_hz: int, num_bins: int) -> np.nd
     return np.log(np.maximum(energy_FT[1:-1], _FLOOR)).T
 
 
+def _compiled_log_mel(samples: np.ndarray, sample_rate_hz: int, num_bins: int) -> np.ndarray:
+    """See `_log_mel`."""
+    from vita.models.compiled_mel import kernels
+
+    windows, energies = kernels()
+    frames_TW = _frames(samples, sample_rate_hz)
+    (count, window), shift = frames_TW.shape, sample_rate_hz * SHIFT_MS // 1000
+    filters = _mel_filters(sample_rate_hz, num_bins, window)
+    windows_TW = np.empty((count, filters.fft_size), np.float32)
+    windows(samples, shift, frames_TW.mean(axis=1), PREEMPHASIS, _povey_window(window), windows_TW)
+    spectrum_TP = torch.fft.rfft(torch.from_numpy(windows_TW)).numpy()
+    energy_TF = np.empty((count, num_bins + 2), np.float32)
+    energies(spectrum_TP, filters.edges, filters.rising_all, energy_TF)
+    return np.log(np.maximum(energy_TF[:, 1:-1], _FLOOR))
+
+
 @dataclass(frozen=True)
 class _MelFilters:
     """Triangular filters, equally spaced in mel: filter k rises over interval k and falls over interval k + 1.
@@ -117,6 +151,8 @@ class _MelFilters:
     rounds: the slice of them that is a round, and how many intervals it has: the first ones of `intervals`.
     intervals: the numbers of the intervals that hold a frequency, those that hold most first.
     rising, falling: float32 [P, 1], weight of each frequency in the filter that rises and that falls over its interval.
+    edges: int64 [num_bins + 2], the first frequency of each interval, by its number, and the end of the last one.
+    rising_all: float32 [fft_size / 2], `rising` of all frequencies in their own order.
     """
 
     fft_size: int
@@ -125,6 +161,8 @@ class _MelFilters:
     intervals: np.ndarray
     rising: np.ndarray
     falling: np.ndarray
+    edges: np.ndarray
+    rising_all: np.ndarray
 
 
 @lru_cache(maxsize=8)
@@ -142,8 +180,10 @@ def _mel_filters(sample_rate_hz: int, num_bins: int, window: int) -> _MelFilters
         members = firsts[widest][widths[widest] > number] + number
         rounds.append((slice(len(order), len(order) + len(members)), len(members)))
         order = np.concatenate([order, members])
-    rising = (places - numbers).astype(np.float32)[order, None]
-    return _MelFilters(fft_size, order, tuple(rounds), intervals[widest], rising, np.float32(1) - rising)
+    rising_all = (places - numbers).astype(np.float32)
+    rising, edges = rising_all[order, None], np.searchsorted(numbers, np.arange(num_bins + 2))
+    falling = np.float32(1) - rising
+    return _MelFilters(fft_size, order, tuple(rounds), intervals[widest], rising, falling, edges, rising_all)
 
 
 def _mel(frequency_hz: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ class VitaProcessor(ProcessorMixin):
         config: the model's; it says how many features a medium has, and the longest prompt.
         template: turns messages into text; by default the one that the configuration names, with our system prompts.
 
-    `compiled_tiles`, off at first, makes pictures' tiles by compiled loops (numba): the same numbers, sooner, after a
+    `compiled`, off at first, makes tiles and mel features by compiled loops (numba): the same numbers, sooner, after a
     few seconds for the first one. The training loader turns it on.
     """
 
@@ -62,7 +62,7 @@ class VitaProcessor(ProcessorMixin):
         self, tokenizer: PreTrainedTokenizerBase, config: VitaConfig, template: Template | None = None
     ) -> None:
         super().__init__(tokenizer)
-        self.config, self.compiled_tiles = config, False
+        self.config, self.compiled = config, False
         self.template = template or build_template(config.template, tokenizer, config.states)
 
     def __call__(
@@ -134,11 +134,12 @@ class VitaProcessor(ProcessorMixin):
         """A medium as numbers: tiles of an image, frames of a video, mel features of a sound."""
         config = self.config
         if isinstance(medium, Audio):
-            return EncodedMedium(audio_features=audio_features(medium.samples, config.audio_config))
+            features_TF = audio_features(medium.samples, config.audio_config, compiled=self.compiled)
+            return EncodedMedium(audio_features=features_TF)
         size, pad, mean, std = config.tile_size, config.pad_to_square, config.image_mean, config.image_std
         if isinstance(medium, Image):
             most, fewest = config.max_tiles, config.min_tiles
-            make = compiled_tile_pixels if self.compiled_tiles else tile_pixels
+            make = compiled_tile_pixels if self.compiled else tile_pixels
             pixels_NCSS = make(medium.image, mean, std, max_tiles=most, min_tiles=fewest, tile=size, pad=pad)
             count = config.num_image_tokens
         else:

@@ -111,7 +111,7 @@ CLIP = {
                 "at the end of the {clip|video|film|recording} {what|which} {color|colour} "
                 "{is it|is the <shape>|does it have|is the object}"
             ),
-            "what is {its|the} {color|colour} {at the end|in the end|after the change}{| of the clip| of the recording}",
+            "what is {its|the} {color|colour} {at the end|in the end|after the change}{| of the clip}",
             "{its|the} {final|last|end} {color|colour}{| please| is what| of the <shape> please}",
             "{what|which} {color|colour} {did|does} {it|the <shape>} {finish with|finish in|end in|end up as|take on}",
             "{what|which} {color|colour} is {it|the <shape>|the object} after {it changes|the change|all that}",

@@ -37,7 +37,10 @@ SYMBOLIC_SHARE = 0.06
 LESSON_SHARE = 0.16
 LESSON = Lesson(
     share=0.0,
-    kinds={**EVERYTHING, "fact": 6.0, "count_shape": 9.0, "chart": 9.0, "next_box": 12.0, "clip": 5.0, "printed_sum": 8.0},
+    kinds={
+        **{**EVERYTHING, "fact": 6.0, "count_shape": 9.0, "clip": 5.0},
+        **{"printed_sum": 8.0, "chart": 9.0, "next_box": 12.0},
+    },
     spoken=0.45,
     brief=0.3,
 )
