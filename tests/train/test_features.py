@@ -21,10 +21,18 @@ from vita.synth.pictures import turn_images
 from vita.synth.speech_set import SpeechShard, SpokenTurn, shard_turns
 from vita.tokens import IGNORE_LABEL, State
 from vita.train import features
-from vita.train.features import FeatureShard, feature_shard, hear_shard, indices_with_pictures, see_shard, stack
+from vita.train.features import (
+    FeatureShard,
+    feature_shard,
+    hear_shard,
+    indices_with_pictures,
+    see_shard,
+    silent_shard,
+    stack,
+)
 from vita.train.hearing import Hearing
 from vita.train.instruct import collate
-from vita.train.multimodal import LONG_ANSWER, MAX_HISTORY, RealSequences
+from vita.train.multimodal import LONG_ANSWER, MAX_HISTORY, RealSequences, picture_turns
 from vita.train.samples import UNKNOWN, TurnWriter
 from vita.train.seeing import PictureBatches, Seeing
 
@@ -40,7 +48,7 @@ def towers(config: VitaConfig) -> tuple[Hearing, Seeing]:
 @pytest.fixture(scope="module")
 def shard() -> SpeechShard:
     """Turns as they are drawn, with frames made up."""
-    turns = shard_turns(2, 0, 70)
+    turns = shard_turns(6, 0, 70)
     rng = np.random.default_rng(0)
     offsets = np.cumsum([0, *rng.integers(9, 150, len(turns))])
     return SpeechShard(turns, rng.normal(-6, 2, (offsets[-1], 80)).astype(np.float16), offsets)
@@ -129,7 +137,7 @@ def test_features_are_made_once_for_their_towers_and_turns(
     own = SpeechShard(turns, np.zeros((30, 80), np.float16), np.asarray([0, 10, 20, 30]))
 
     def ask(shard: SpeechShard = own, number: int = 0) -> FeatureShard:
-        return feature_shard(tmp_path, shard, number, *towers, config, CPU)
+        return feature_shard(tmp_path / f"{number}.npz", shard, number, *towers, config, CPU)
 
     first, again = ask(), ask()
     assert made == [0]
@@ -144,7 +152,24 @@ def test_features_are_made_once_for_their_towers_and_turns(
         towers[0].phonemes.bias.add_(1)
     ask(SpeechShard(other, own.mels, own.offsets))
     assert made == [0, 1, 0, 0]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["features-0000.npz", "features-0001.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.npz", "1.npz"]
+
+
+def test_pictures_that_no_spoken_turn_shows_are_seen_and_asked_about(
+    towers: tuple[Hearing, Seeing], config: VitaConfig, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    turns = picture_turns(0, 1, 40)
+    assert all(item.turn.scene is not None for item in turns)
+    assert len({item.turn.kind for item in turns}) > 3
+    assert turns == picture_turns(0, 1, 40)
+    assert turns != picture_turns(0, 2, 40)
+    shard = feature_shard(tmp_path / "pictures.npz", silent_shard(turns), 1, *towers, config, CPU)
+    assert not len(shard.sound(3))
+    assert len(shard.sight(3)) == config.num_image_tokens
+    sequences = RealSequences(TurnWriter(tokenizer, config.states), [shard])
+    assert not sequences.spoken
+    sums = sum(item.turn.scene is not None and item.turn.scene.kind == "sum" for item in turns)
+    assert len(sequences.pictured) == len(turns) + 2 * sums > len(turns)
 
 
 @pytest.fixture(scope="module")

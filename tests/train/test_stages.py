@@ -27,7 +27,7 @@ from vita.train.tokenizer import save_tokenizer
 SHORT = StageSettings(steps=3, learning_rate=1e-3, warmup_steps=1, save_every=2, log_every=1)
 RECIPE = Recipe(
     device="cpu", threads=1, speech_shards=2, shard_size=12, instruct_shards=1, hearing_batch=2, seeing_batch=2,
-    language_batch=3, easy_steps=1, language=SHORT, seeing=SHORT, hearing=SHORT, multimodal=SHORT,
+    language_batch=3, picture_shards=1, easy_steps=1, language=SHORT, seeing=SHORT, hearing=SHORT, multimodal=SHORT,
 )  # fmt: skip
 
 
@@ -62,7 +62,8 @@ def test_a_run_leaves_data_checkpoints_logs_and_the_model(finished: tuple[Path, 
         assert (started["steps"], started["device"]) == (3, "cpu")
         assert started["trained_parameters"] > 5000
     assert sorted(path.name for path in (folder / "speech").iterdir()) == ["speech-0-0000.npz", "speech-0-0001.npz"]
-    assert [path.name for path in (folder / "features").iterdir()] == ["features-0000.npz"]
+    features = sorted(path.name for path in (folder / "features").iterdir())
+    assert features == ["features-0000.npz", "pictures-0000.npz"]
     assert (folder / "model" / "model.safetensors").is_file()
     assert told[-1] == f"model: {folder / 'model'}"
 

@@ -110,8 +110,13 @@ def stack(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(arrays), np.cumsum([0, *(len(a) for a in arrays)])
 
 
+def silent_shard(turns: list[SpokenTurn]) -> SpeechShard:
+    """Turns that nobody says: their pictures alone are learned from."""
+    return SpeechShard(turns, np.zeros((0, 80), np.float16), np.zeros(len(turns) + 1, np.int64))
+
+
 def feature_shard(
-    folder: Path,
+    path: Path,
     shard: SpeechShard,
     number: int,
     hearing: Hearing,
@@ -119,18 +124,20 @@ def feature_shard(
     config: VitaConfig,
     device: torch.device,
 ) -> FeatureShard:
-    """The features of one shard, computed now unless `folder` holds those of these very turns and towers."""
-    path = folder / f"features-{number:04d}.npz"
+    """The features of one shard, computed now unless the file holds those of these very turns and towers."""
     source = f"{speech_set.fingerprint(shard.turns)} {fingerprint(hearing, seeing)}"
     if path.is_file():
         with np.load(path) as stored:
             if "source" in stored and str(stored["source"]) == source:
                 return FeatureShard(shard.turns, *(stored[name] for name in _ARRAYS))
-    heard, heard_offsets = hear_shard(hearing, shard, number, device)
+    if len(shard.mels):
+        heard, heard_offsets = hear_shard(hearing, shard, number, device)
+    else:
+        heard, heard_offsets = np.zeros((0, config.audio_config.hidden_size), np.float16), shard.offsets
     pictures = PictureBatches(config, seed=0, batch_size=1)
     seen, seen_offsets = see_shard(seeing, shard.turns, pictures, number, device)
     arrays = (heard, heard_offsets, seen, seen_offsets)
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
     np.savez(partial, source=np.asarray(source), **dict(zip(_ARRAYS, arrays, strict=True)))
     partial.replace(path)

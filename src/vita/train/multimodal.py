@@ -6,19 +6,24 @@ import random
 from dataclasses import replace
 
 from vita.synth.questions import clip_question, decorate, picture_turn
-from vita.synth.speech_set import spoken_form
+from vita.synth.speech_set import SpokenTurn, spoken_form
 from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
 from vita.tokens import IGNORE_LABEL, State
-from vita.train.curriculum import EVERYTHING, Lesson, LessonSequences
+from vita.train.curriculum import EVERYTHING, Lesson, LessonSequences, question_turn
 from vita.train.features import FeatureShard, indices_with_pictures
 from vita.train.samples import UNKNOWN, Sequence_, TurnWriter, draw_turn, symbolic_sequence, typed_form
 
 SPOKEN_SHARE = 0.5
 PICTURE_SHARE = 0.36
 """New questions on pictures that were really seen."""
-TIMES = {"chart": 2, "sum": 3}
-"""How often a flow chart or a sum is among these pictures for once of any other: they are learned last."""
+SUM_TIMES = 3
+"""How often a sum is among these pictures for once of any other: Chinese results are learned late."""
+PICTURE_KINDS = {
+    **{"next_box": 0.42, "chart": 0.12, "print": 0.26, "printed_sum": 0.06},
+    **{"count_shape": 0.08, "count_colour": 0.06},
+}
+"""What the pictures show that come with no spoken turn: print above all."""
 SIMULATED_SHARE = 0.45
 """Of these, how many are heard (simulated); the others are typed."""
 HISTORY_RATE = 0.22
@@ -60,8 +65,20 @@ def _interrupt(sequence: Sequence_, rng: random.Random) -> None:
     sequence.add([end])
 
 
+def picture_turns(seed: int, number: int, size: int) -> list[SpokenTurn]:
+    """The turns of a shard of pictures that come with no spoken turn."""
+    rng = random.Random(f"pictures {seed} {number}")
+    kinds = rng.choices(list(PICTURE_KINDS), list(PICTURE_KINDS.values()), k=size)
+    return [SpokenTurn(question_turn(kind, rng), None) for kind in kinds]
+
+
 class RealSequences:
-    """Makes sequences from cached features: spoken turns, typed questions on the same pictures, typed text."""
+    """Makes sequences from cached features: spoken turns, typed questions on the same pictures, typed text.
+
+    Args:
+        writer: of sequences.
+        shards: of spoken turns, and of pictures without them.
+    """
 
     def __init__(self, writer: TurnWriter, shards: list[FeatureShard]) -> None:
         self.writer, self.shards = writer, shards
@@ -69,12 +86,13 @@ class RealSequences:
         self.pictured: list[tuple[int, int]] = []
         for s, i in indices_with_pictures(shards):
             scene = shards[s].turns[i].turn.scene
-            self.pictured += [(s, i)] * (1 if scene is None else TIMES.get(scene.kind, 1))
+            self.pictured += [(s, i)] * (SUM_TIMES if scene is not None and scene.kind == "sum" else 1)
         self.spoken: list[tuple[int, int]] = []
         for s, shard in enumerate(shards):
             for i, item in enumerate(shard.turns):
                 # sentences of random words taught the ear; nothing is answered to them. Sums are hard: twice
-                self.spoken += [(s, i)] * {"salad": 0, "sum": 2}.get(item.turn.kind, 1)
+                if len(shard.sound(i)):
+                    self.spoken += [(s, i)] * {"salad": 0, "sum": 2}.get(item.turn.kind, 1)
 
     def __call__(self, rng: random.Random) -> Sequence_:
         """One sequence of one to MAX_TURNS turns, the last of which begins within MAX_HISTORY positions."""

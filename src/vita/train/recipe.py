@@ -40,6 +40,7 @@ class Recipe:
     speech_shards: shards of spoken turns to synthesise for hearing.
     shard_size: spoken turns of a shard.
     instruct_shards: how many shards stage 3 hears.
+    picture_shards: shards of pictures that stage 3 sees besides, with no spoken turn, of the same size.
     hearing_batch, seeing_batch, language_batch: samples of one step.
     print_share: words, sums and charts among the pictures of stage 2a; the others are shapes.
     small_steps: first steps of stage 2a, whose pictures are small and take half the time.
@@ -56,6 +57,7 @@ class Recipe:
     speech_shards: int = 30
     shard_size: int = SHARD_SIZE
     instruct_shards: int = 16
+    picture_shards: int = 0
     hearing_batch: int = 32
     seeing_batch: int = 40
     language_batch: int = 48
@@ -81,7 +83,7 @@ class Recipe:
                 raise ConfigError(f"{name} of a recipe out of range", got=getattr(self, name), expected="at least 1")
         if not 0 <= self.print_share <= 1:
             raise ConfigError("print_share of a recipe out of range", got=self.print_share, expected="0 to 1")
-        for name in ("small_steps", "easy_steps"):
+        for name in ("picture_shards", "small_steps", "easy_steps"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} of a recipe out of range", got=getattr(self, name), expected="0 or more")
 

@@ -20,12 +20,12 @@ from vita.models.configuration_vita import VitaConfig
 from vita.synth.speech_set import SpeechShard, load_shard
 from vita.train.assemble import assemble, join_projections, save, start_from
 from vita.train.curriculum import CurriculumBatches
-from vita.train.features import FeatureShard, feature_shard
+from vita.train.features import FeatureShard, feature_shard, silent_shard
 from vita.train.frozen import assert_frozen, frozen_digests
 from vita.train.hearing import Hearing, PhonemeLexicon, SpeechBatches, cmvn_statistics, hearing_loss
 from vita.train.instruct import Instructed, SequenceBatches, instruct_loss
 from vita.train.loop import load_progress, run_stage
-from vita.train.multimodal import RealSequences
+from vita.train.multimodal import RealSequences, picture_turns
 from vita.train.optimiser import StageSettings
 from vita.train.pocket import plurals_like_singulars, pocket_config
 from vita.train.recipe import Recipe
@@ -169,8 +169,14 @@ class PocketRun:
         frozen = (hearing, seeing, model.hearing.head)
         before = [frozen_digests(part) for part in frozen]
         shards = [
-            self._features(number, hearing, seeing)
-            for number in range(min(self.recipe.instruct_shards, self.recipe.speech_shards))
+            *(
+                self._features(f"features-{number:04d}", number, self._shard(number), hearing, seeing)
+                for number in range(min(self.recipe.instruct_shards, self.recipe.speech_shards))
+            ),
+            *(
+                self._features(f"pictures-{number:04d}", number, self._pictures(number), hearing, seeing)
+                for number in range(self.recipe.picture_shards)
+            ),
         ]
         sequences = RealSequences(TurnWriter(self.tokenizer, self.config.states), shards)
         batches = SequenceBatches(
@@ -194,11 +200,13 @@ class PocketRun:
         self._trained(seeing.to(self.device), "seeing", self.recipe.seeing)
         return hearing.requires_grad_(False), seeing.requires_grad_(False)
 
-    def _features(self, number: int, hearing: Hearing, seeing: Seeing) -> FeatureShard:
-        self.report(f"features: shard {number + 1}")
-        return feature_shard(
-            self.folder / "features", self._shard(number), number, hearing, seeing, self.config, self.device
-        )
+    def _pictures(self, number: int) -> SpeechShard:
+        return silent_shard(picture_turns(self.recipe.seed, number, self.recipe.shard_size))
+
+    def _features(self, name: str, number: int, shard: SpeechShard, hearing: Hearing, seeing: Seeing) -> FeatureShard:
+        self.report(f"features: {name}")
+        path = self.folder / "features" / f"{name}.npz"
+        return feature_shard(path, shard, number, hearing, seeing, self.config, self.device)
 
     def _run(self, name: str, model: nn.Module, batches: Callable, loss: Callable, settings: StageSettings) -> None:
         moving = sum(p.numel() for p in model.parameters() if p.requires_grad)
