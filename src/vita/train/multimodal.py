@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from vita.synth.questions import clip_question, decorate, picture_turn
+from vita.synth.questions import LONG_KINDS, clip_question, decorate, picture_turn
 from vita.synth.speech_set import SpokenTurn, spoken_form
 from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
@@ -17,6 +17,9 @@ from vita.train.samples import UNKNOWN, Sequence_, TurnWriter, draw_turn, symbol
 SPOKEN_SHARE = 0.5
 PICTURE_SHARE = 0.36
 """New questions on pictures that were really seen."""
+SPOKEN_TIMES = {"salad": 0, "sum": 2, **dict.fromkeys(LONG_KINDS, 2)}
+"""How often a spoken turn is drawn for once of any other kind. Sentences of random words taught the ear; nothing is
+answered to them. Sums are hard, and requests for something long are easily taken for side talk."""
 SUM_TIMES = 3
 """How often a sum is among these pictures for once of any other: Chinese results are learned late."""
 PICTURE_KINDS = {
@@ -90,9 +93,8 @@ class RealSequences:
         self.spoken: list[tuple[int, int]] = []
         for s, shard in enumerate(shards):
             for i, item in enumerate(shard.turns):
-                # sentences of random words taught the ear; nothing is answered to them. Sums are hard: twice
                 if len(shard.sound(i)):
-                    self.spoken += [(s, i)] * {"salad": 0, "sum": 2}.get(item.turn.kind, 1)
+                    self.spoken += [(s, i)] * SPOKEN_TIMES.get(item.turn.kind, 1)
 
     def __call__(self, rng: random.Random) -> Sequence_:
         """One sequence of one to MAX_TURNS turns, the last of which begins within MAX_HISTORY positions."""
