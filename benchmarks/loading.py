@@ -1,8 +1,10 @@
 """Data loading: samples per CPU-second from files to tensors, one process, in tiles of 448 pixels.
 
 A sample is a JPEG of 640 x 480, a sound of 5 s (WAV, 16 kHz) and two turns of text: read, decoded, tiled, normalised,
-mel features computed, tokenised, labelled. Each stage is also timed alone. Beside it stands a plain pipeline made of
-what others ship: Pillow, transformers' image processor for each tile, kaldi-native-fbank (where it is installed).
+mel features computed, tokenised, labelled. Samples are loaded as a loader does, one after another, from sixteen pairs
+of files. Each stage is also timed alone, and so is a sample between calls of everything else, which empty the caches.
+Beside it stands a plain pipeline made of what others ship: Pillow, transformers' image processor for each tile,
+kaldi-native-fbank (where it is installed); it, too, makes one sample after another.
 
     python benchmarks/loading.py [--repeats 20] [--json]
 """
@@ -36,18 +38,19 @@ from vita.models.filterbank import mel_features
 from vita.models.processing_vita import VitaProcessor
 from vita.models.tiling import normalise, tile_image
 
-TILES = (12, 1)
+TILES, FILES = (12, 1), 16
 REFERENCE = {12: 10.6, 1: 66.5}
 """Items per CPU-second that were measured of the reference's data loader, on another day."""
 
 
 def write_files(folder: Path) -> None:
-    """A picture with structure at all scales (about 60 kB) and a sound."""
+    """Pictures with structure at all scales (about 60 kB each) and sounds: 0.jpg, 0.wav, 1.jpg ..."""
     rng = np.random.default_rng(0)
-    coarse = Image.fromarray(rng.integers(0, 255, (30, 40, 3), dtype=np.uint8)).resize((640, 480), 3)
-    grain = rng.normal(0, 6, (480, 640, 3))
-    Image.fromarray(np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8)).save(folder / "a.jpg", quality=80)
-    soundfile.write(folder / "a.wav", rng.normal(0, 0.1, 80_000), 16_000)
+    for number in range(FILES):
+        coarse = Image.fromarray(rng.integers(0, 255, (30, 40, 3), dtype=np.uint8)).resize((640, 480), 3)
+        grained = np.asarray(coarse) + rng.normal(0, 6, (480, 640, 3))
+        Image.fromarray(np.clip(grained, 0, 255).astype(np.uint8)).save(folder / f"{number}.jpg", quality=80)
+        soundfile.write(folder / f"{number}.wav", rng.normal(0, 0.1, 80_000), 16_000)
 
 
 def processor_of(max_tiles: int) -> VitaProcessor:
@@ -66,8 +69,8 @@ def processor_of(max_tiles: int) -> VitaProcessor:
     return processor
 
 
-def plain(folder: Path, max_tiles: int) -> Callable[[], Any]:
-    """The plain pipeline: pictures and sound alone, no text."""
+def plain(folder: Path, max_tiles: int) -> Callable[[int], Any]:
+    """The plain pipeline: picture and sound of a number alone, no text."""
     from transformers import CLIPImageProcessor
 
     processor = CLIPImageProcessor(
@@ -75,15 +78,15 @@ def plain(folder: Path, max_tiles: int) -> Callable[[], Any]:
         image_std=[0.229, 0.224, 0.225],
     )  # fmt: skip
 
-    def call() -> Any:
-        image = Image.open(folder / "a.jpg").convert("RGB")
+    def call(number: int) -> Any:
+        image = Image.open(folder / f"{number}.jpg").convert("RGB")
         columns, rows = (4, 3) if max_tiles > 1 else (1, 1)
         whole = image.resize((columns * 448, rows * 448), Image.Resampling.BICUBIC)
         corners = [(448 * column, 448 * row) for row in range(rows) for column in range(columns)]
         tiles = [whole.crop((x, y, x + 448, y + 448)) for x, y in corners]
         tiles += [image.resize((448, 448), Image.Resampling.BICUBIC)] if max_tiles > 1 else []
         pixels = [processor(tile, return_tensors="pt")["pixel_values"][0] for tile in tiles]
-        return torch.stack(pixels), plain_mel(soundfile.read(folder / "a.wav", dtype="float32")[0])
+        return torch.stack(pixels), plain_mel(soundfile.read(folder / f"{number}.wav", dtype="float32")[0])
 
     return call
 
@@ -111,30 +114,49 @@ def cpu_ms(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float
     return {name: statistics.median(values) for name, values in found.items()}
 
 
+def row_ms(make: Callable[[int], Any], rounds: int) -> float:
+    """CPU milliseconds of a sample when one is made after another: the median of rounds over all files, after one."""
+    found = []
+    for number in range(rounds + 1):
+        start = time.process_time()
+        for file in range(FILES):
+            make(file)
+        if number:
+            found.append(1000 * (time.process_time() - start) / FILES)
+    return statistics.median(found)
+
+
 def measure(folder: Path, repeats: int) -> dict[str, dict[str, float]]:
     """Milliseconds of whole samples and of each stage, for each number of tiles."""
     write_files(folder)
     turns = [{"from": "human", "value": "<image>\n<audio>\nwhat is it"}, {"from": "gpt", "value": "a red circle"}]
-    record = Record.from_json({"id": "a", "image": "a.jpg", "audio": "a.wav", "conversations": turns})
-    folders = MediaFolders(default=folder)
-    image, samples = load_image(folder / "a.jpg"), load_audio(folder / "a.wav")
+    names = [{"id": str(n), "image": f"{n}.jpg", "audio": f"{n}.wav"} for n in range(FILES)]
+    records = [Record.from_json({**name, "conversations": turns}) for name in names]
+    folders, rounds = MediaFolders(default=folder), max(1, repeats // 3)
+    image, samples = load_image(folder / "0.jpg"), load_audio(folder / "0.wav")
+    compiled = compiled_tiles.is_available()
     found = {}
     for max_tiles in TILES:
         processor, tiles = processor_of(max_tiles), tile_image(image, max_tiles=max_tiles)
+
+        def sample(number: int, processor: VitaProcessor = processor) -> Any:
+            return build_sample(records[number], load_media(records[number], folders), processor)
+
+        of_these = {"sample": row_ms(sample, rounds)}
+        if importlib.util.find_spec("kaldi_native_fbank"):
+            of_these["plain pipeline"] = row_ms(plain(folder, max_tiles), rounds)
         calls: dict[str, Callable[[], Any]] = {
-            "sample": lambda processor=processor: build_sample(record, load_media(record, folders), processor),
-            "jpeg": lambda: load_image(folder / "a.jpg"),
-            "wav": lambda: load_audio(folder / "a.wav"),
-            "mel": lambda: mel_features(samples, compiled=compiled_tiles.is_available()),
+            "sample between other calls": lambda sample=sample: sample(0),
+            "jpeg": lambda: load_image(folder / "0.jpg"),
+            "wav": lambda: load_audio(folder / "0.wav"),
+            "mel": lambda: mel_features(samples, compiled=compiled),
             "compiled tiles": lambda max_tiles=max_tiles: compiled_tile_pixels(image, max_tiles=max_tiles),
             "Pillow's tiling": lambda max_tiles=max_tiles: tile_image(image, max_tiles=max_tiles),
             "its normalising": lambda tiles=tiles: normalise(tiles),
         }
-        if not compiled_tiles.is_available():
+        if not compiled:
             del calls["compiled tiles"]
-        if importlib.util.find_spec("kaldi_native_fbank"):
-            calls["plain pipeline"] = plain(folder, max_tiles)
-        found[str(max_tiles)] = cpu_ms(calls, repeats)
+        found[str(max_tiles)] = of_these | cpu_ms(calls, repeats)
     return found
 
 
