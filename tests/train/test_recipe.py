@@ -21,9 +21,10 @@ def recipe_of(tmp_path: Path, text: str, overrides: dict[str, Any] | None = None
     return read_recipe(path, overrides)
 
 
-def test_the_pocket_recipe_is_one() -> None:
-    recipe = read_recipe(POCKET)
-    assert (recipe.name, recipe.device) == ("pocket", "auto")
+@pytest.mark.parametrize("name", ["pocket", "pocket-short"])
+def test_the_pocket_recipes_are_some(name: str) -> None:
+    recipe = read_recipe(POCKET.with_stem(name))
+    assert (recipe.name, recipe.device, recipe.side_by_side) == (name, "auto", True)
     assert all(getattr(recipe, stage).steps >= 100 for stage in STAGES if stage != "synth")
 
 
@@ -77,7 +78,7 @@ def test_numbers_as_people_write_them(tmp_path: Path, written: str) -> None:
         ("device: tpu", "unknown device in a recipe (got tpu, expected auto, cpu, cuda)"),
         ("threads: 0", "threads of a recipe out of range (got 0, expected at least 1)"),
         ("hearing_batch: -1", "hearing_batch of a recipe out of range"),
-        ("small_steps: -1", "small_steps of a recipe out of range (got -1, expected 0 or more)"),
+        ("small_share: 1.5", "small_share of a recipe out of range (got 1.5, expected 0 to 1)"),
         ("easy_steps: -1", "easy_steps of a recipe out of range"),
         ("- a\n- b", "must hold keys and values (got list)"),
         ("a: [", "is not YAML"),

@@ -29,7 +29,7 @@ def grid_positions(edge: int, width: int) -> Tensor:
 def attend(query_NQD: Tensor, key_NPD: Tensor, value_NPD: Tensor, heads: int, *, causal: bool = False) -> Tensor:
     """Multi-head attention [N, Q, D]; written out, because the fused kernel's backward is slow on a CPU."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query_NQD, key_NPD, value_NPD))
-    scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(later, float("-inf"))

@@ -10,6 +10,7 @@ import hashlib
 import random
 import re
 import sys
+from collections import Counter
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from vita.synth.voices import Speaker, own_voice, say, training_voice
 from vita.synth.world import texts
 
 SHARD_SIZE = 2000
+SUBSTITUTE = "+m3"
+"""The variant of espeak-ng that speaks for a voice that cannot."""
 # kind of spoken turn -> share
 MIXTURE = {
     "fact": 0.17,
@@ -136,8 +139,12 @@ def correction(rng: random.Random, lang: str) -> Turn:
     )
 
 
-def speak(item: SpokenTurn) -> np.ndarray:
-    """The waveform of a spoken turn: float32 mono 16 kHz."""
+def speak(item: SpokenTurn, replaced: Counter[str]) -> np.ndarray:
+    """The waveform of a spoken turn: float32 mono 16 kHz.
+
+    A speaker that cannot say it (some crash espeak-ng on some texts; flite may not be installed) is replaced,
+    and counted in `replaced` by its name and the reason.
+    """
     if item.speaker is None:
         generator = np.random.default_rng(item.sound_seed)
         wave = sound(str(generator.choice(SOUND_KINDS)), generator.uniform(0.5, 4.0), generator)
@@ -145,23 +152,18 @@ def speak(item: SpokenTurn) -> np.ndarray:
             extra = sound(str(generator.choice(SOUND_KINDS)), len(wave) / SAMPLE_RATE_HZ, generator)
             wave = np.clip(wave + np.resize(extra, wave.shape), -1, 1).astype(np.float32)
         return wave
-    wave = _say(item.turn.question, item.speaker, item.turn.lang)
+    wave = _say(item.turn.question, item.speaker, item.turn.lang, replaced)
     for text, speaker in item.others:
-        wave = mix(wave, _say(text, speaker, "en" if text.isascii() else "zh"), 0.0)
+        wave = mix(wave, _say(text, speaker, "en" if text.isascii() else "zh", replaced), 0.0)
     return wave
 
 
-def _say(text: str, speaker: Speaker, lang: str) -> np.ndarray:
-    """`say`, but a speaker that cannot say it is replaced, and named.
-
-    A few variants crash espeak-ng on a few texts; flite may not be installed.
-    """
+def _say(text: str, speaker: Speaker, lang: str, replaced: Counter[str]) -> np.ndarray:
     try:
         return say(text, speaker)
     except DependencyError as error:
-        substitute = Speaker(engine="espeak", voice=own_voice(lang).voice + "+m3")
-        print(f"{speaker.voice} cannot say {text!r} ({error}); spoken by {substitute.voice}", file=sys.stderr)
-        return say(text, substitute)
+        replaced[f"{speaker.voice} ({error})"] += 1
+        return say(text, Speaker(engine="espeak", voice=own_voice(lang).voice + SUBSTITUTE))
 
 
 def shard_turns(seed: int, number: int, size: int = SHARD_SIZE) -> list[SpokenTurn]:
@@ -197,10 +199,10 @@ def fingerprint(turns: list[SpokenTurn]) -> str:
 
 
 def synthesise_shard(turns: list[SpokenTurn], path: Path) -> None:
-    """Speak every turn and write the mel frames; atomic."""
-    mels, offsets = [], [0]
+    """Speak every turn and write the mel frames; atomic. Says which voices had to be replaced, and how often."""
+    mels, offsets, replaced = [], [0], Counter[str]()
     for item in turns:
-        wave = speak(item)
+        wave = speak(item, replaced)
         if len(wave) < 1600:
             wave = np.pad(wave, (0, 1600 - len(wave)))
         mels.append(mel_features(wave).astype(np.float16))
@@ -210,3 +212,5 @@ def synthesise_shard(turns: list[SpokenTurn], path: Path) -> None:
     spoken = np.asarray(fingerprint(turns))
     np.savez(partial, mels=np.concatenate(mels), offsets=np.asarray(offsets, np.int64), turns=spoken)
     partial.replace(path)
+    for voice, count in replaced.items():
+        print(f"{path.name}: {voice} replaced by espeak-ng's {SUBSTITUTE[1:]} in {count} texts", file=sys.stderr)

@@ -77,13 +77,18 @@ def _train_pocket(
 
     from vita.train.recipe import read_recipe
     from vita.train.stages import STAGES, PocketRun, check_stage
+    from vita.train.tracks import run_tracks
 
     plan = read_recipe(recipe, overrides)
     folder = Path(out or plan.out)
     _check_fresh(folder, folder.glob("*.pt"), resume)
     torch.set_num_threads(plan.threads)
     pocket = PocketRun(plan, folder, lambda line: print(line, flush=True))
-    for name in STAGES if stage is None else (check_stage(stage),):
+    names = STAGES if stage is None else (check_stage(stage),)
+    if stage is None and plan.side_by_side and pocket.device.type == "cpu":
+        run_tracks(pocket)
+        names = ("multimodal",)
+    for name in names:
         getattr(pocket, name)()
     return folder / "model"
 

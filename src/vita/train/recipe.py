@@ -37,13 +37,14 @@ class Recipe:
     start_from: a checkpoint ("pocket", a folder) whose weights every stage begins with; "" starts from nothing.
     device: auto, cpu or cuda.
     threads: CPU threads of torch.
+    side_by_side: on a CPU, stages 2a and (2b, 1) at the same time, each with half of the threads.
     speech_shards: shards of spoken turns to synthesise for hearing.
     shard_size: spoken turns of a shard.
     instruct_shards: how many shards stage 3 hears.
     picture_shards: shards of pictures that stage 3 sees besides, with no spoken turn, of the same size.
     hearing_batch, seeing_batch, language_batch: samples of one step.
     print_share: words, sums and charts among the pictures of stage 2a; the others are shapes.
-    small_steps: first steps of stage 2a, whose pictures are small and take half the time.
+    small_share: of the steps of stage 2a, the first, whose pictures are small and take half the time.
     easy_steps: steps of hearing on short clean clips before augmentation sets in.
     language, seeing, hearing, multimodal: the settings of stages 1, 2a, 2b and 3.
     """
@@ -54,6 +55,7 @@ class Recipe:
     start_from: str = ""
     device: str = "auto"
     threads: int = 2
+    side_by_side: bool = False
     speech_shards: int = 30
     shard_size: int = SHARD_SIZE
     instruct_shards: int = 16
@@ -62,7 +64,7 @@ class Recipe:
     seeing_batch: int = 40
     language_batch: int = 48
     print_share: float = 0.6
-    small_steps: int = 0
+    small_share: float = 0.0
     easy_steps: int = 350
     language: StageSettings = field(default_factory=lambda: StageSettings(steps=2600, learning_rate=2e-3))
     seeing: StageSettings = field(
@@ -81,9 +83,10 @@ class Recipe:
         for name in COUNTS:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} of a recipe out of range", got=getattr(self, name), expected="at least 1")
-        if not 0 <= self.print_share <= 1:
-            raise ConfigError("print_share of a recipe out of range", got=self.print_share, expected="0 to 1")
-        for name in ("picture_shards", "small_steps", "easy_steps"):
+        for name in ("print_share", "small_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} of a recipe out of range", got=getattr(self, name), expected="0 to 1")
+        for name in ("picture_shards", "easy_steps"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} of a recipe out of range", got=getattr(self, name), expected="0 or more")
 

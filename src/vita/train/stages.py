@@ -33,6 +33,8 @@ from vita.train.samples import TurnWriter
 from vita.train.seeing import PictureBatches, Seeing, seeing_loss
 from vita.train.tokenizer import build_tokenizer, save_tokenizer
 
+Configure = Callable[[PreTrainedTokenizerFast], VitaConfig]
+"""Gives the model's configuration for a tokenizer."""
 STEPS_PER_SHARD, FIRST_SHARDS = 50, 10
 
 
@@ -43,7 +45,7 @@ class PocketRun:
         recipe: what to train.
         folder: of the run.
         report: is told each line of the log.
-        configure: gives the model's configuration for a tokenizer.
+        configure: gives the model's configuration for a tokenizer; importable by name, for `tracks`.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class PocketRun:
         recipe: Recipe,
         folder: Path,
         report: Callable[[str], None],
-        configure: Callable[[PreTrainedTokenizerFast], VitaConfig] = pocket_config,
+        configure: Configure = pocket_config,
     ) -> None:
         self.recipe, self.folder, self.report, self.configure = recipe, folder, report, configure
         if recipe.device == "cuda" and not torch.cuda.is_available():
@@ -101,6 +103,11 @@ class PocketRun:
             )
         return model.eval()
 
+    def prepare(self) -> None:
+        """What the stages share is there: processes that train them side by side read it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        assert self.tokenizer
+
     def synth(self) -> None:
         """All shards of spoken turns."""
         for number in range(self.recipe.speech_shards):
@@ -135,7 +142,7 @@ class PocketRun:
             seed=self.recipe.seed,
             batch_size=self.recipe.seeing_batch,
             print_share=self.recipe.print_share,
-            small_steps=self.recipe.small_steps,
+            small_steps=round(self.recipe.small_share * self.recipe.seeing.steps),
         )
         self._run("seeing", model, batches, lambda batch: seeing_loss(model, batch, self.device), self.recipe.seeing)
 
