@@ -153,7 +153,7 @@ def test_print_is_read_as_it_stands_and_sums_are_worked_out(lang: str) -> None:
         if turn.kind == "read":
             assert (turn.answer, turn.spell) == (scene.text, True)
         else:
-            a, sign, b = re.fullmatch(r"(\d+) ?([+-]) ?(\d+)(?:=\??)?", scene.text).groups()  # type: ignore[union-attr]
+            a, sign, b = re.fullmatch(r"(\d+) ?([+-]) ?(\d+)(?: ?=(?: ?\?)?)?", scene.text).groups()  # type: ignore[union-attr]
             value = int(a) + int(b) if sign == "+" else int(a) - int(b)
             assert (turn.answer, turn.spell) == (word(value, lang), False)
             assert 0 <= value <= 20

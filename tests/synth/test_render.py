@@ -8,11 +8,11 @@ import random
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from vita.synth import canvas, render
 from vita.synth.pictures import clip_images, turn_images
-from vita.synth.render import render_marked
+from vita.synth.render import draw_box, has_glyph, render_marked, with_minus
 from vita.synth.scenes import Scene, Thing, characters, random_clip, random_scene, random_things, thing_slots
 from vita.synth.turns import Turn
 from vita.synth.world import COLOURS, SHAPES
@@ -106,6 +106,35 @@ def test_boxes_of_a_chart_stand_in_arrow_order_along_the_layout() -> None:
         spread = np.ptp(centres, axis=0) > 0.15
         layouts.add((bool(spread[0]), bool(spread[1])))
     assert layouts == {(True, False), (False, True), (True, True)}
+
+
+def test_boxes_are_squares_rounded_or_ovals() -> None:
+    """The ink in a box's corner and in the middle of its upper edge."""
+    inked = {}
+    for form in render.BOX_FORMS:
+        image = Image.new("RGB", (100, 60), "white")
+        draw_box(ImageDraw.Draw(image), (10, 10, 90, 50), None, (0, 0, 0), 2, form)
+        grey = np.asarray(image.convert("L"))
+        inked[form] = bool(grey[10:12, 10:12].min() < 128), bool(grey[10:12, 48:52].min() < 128)
+        # how far from the corner the upper edge begins
+        inked[form] += (int(np.argmax(grey[10] < 128)),)
+    assert inked["square"] == (True, True, 10)
+    assert inked["rounded"][:2] == inked["oval"][:2] == (False, True)
+    assert 10 < inked["rounded"][2] < inked["oval"][2]
+
+
+def test_a_minus_is_printed_in_several_ways_where_the_font_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(0)
+    own = {with_minus("12 - 5", None, rng) for _ in range(50)}
+    assert own == {"12 - 5"}, "Pillow's font has neither dash nor minus"
+    monkeypatch.setattr(render, "has_glyph", lambda file, character: True)
+    every = {with_minus("12 - 5", None, rng) for _ in range(50)}
+    assert every == {"12 - 5", "12 \N{EN DASH} 5", "12 \N{MINUS SIGN} 5"}
+
+
+def test_a_font_knows_what_it_can_print() -> None:
+    assert has_glyph(None, "-")
+    assert not has_glyph(None, "\N{MINUS SIGN}")
 
 
 def test_the_same_seed_draws_the_same_picture() -> None:

@@ -153,7 +153,9 @@ def test_a_sheet_teaches_characters_and_no_slots(config: VitaConfig, monkeypatch
 
 def test_right_guesses_are_counted(config: VitaConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that knows every label is always right; one that is wrong in one factor of one shape is not."""
-    batch = PictureBatches(config, seed=0, batch_size=6)(0)
+    monkeypatch.setattr(seeing, "PRINT_SHARES", {"text": 1.0})
+    halves = [PictureBatches(config, seed=0, batch_size=4, print_share=share)(0) for share in (0.0, 1.0)]
+    batch = torch.cat([h[0] for h in halves]), torch.cat([h[1] for h in halves]), torch.cat([h[2] for h in halves])
 
     def figures(slots: torch.Tensor) -> dict[str, float]:
         sure = slots.clamp(min=0), batch[2].clamp(min=0)  # an ignored label is no class
@@ -170,8 +172,8 @@ def test_right_guesses_are_counted(config: VitaConfig, monkeypatch: pytest.Monke
     wrong = batch[1].clone()
     row, slot = (wrong[..., 1] > 0).nonzero()[0].tolist()
     wrong[row, slot, 2] = wrong[row, slot, 2] % len(COLOURS) + 1
-    shapes = int((batch[1][..., 1] > 0).sum())
-    assert figures(wrong)["shapes_right"] == pytest.approx(1 - 1 / shapes)
+    filled = int((batch[1][..., 1] > 0).sum())
+    assert figures(wrong)["shapes_right"] == pytest.approx(1 - 1 / filled)
 
 
 def test_a_batch_without_shapes_has_finite_figures(config: VitaConfig) -> None:

@@ -24,7 +24,7 @@ COLOUR_RGB: dict[str, RGB] = {
 
 def random_size(rng: random.Random) -> tuple[int, int]:
     """(width, height): mostly squarish and small, now and then wide, tall or large."""
-    long = rng.choice((200, 224, 256, 256, 320, 320, 400))
+    long = rng.choice((200, 224, 256, 256, 320, 320, 400, 480, 640))
     ratio = rng.choice((1.0, 1.0, 1.0, 4 / 3, 3 / 4, 16 / 9, 1.5, 2 / 3, 0.56, 2.0, 0.5))
     return (long, max(90, int(long / ratio))) if ratio >= 1 else (max(90, int(long * ratio)), long)
 

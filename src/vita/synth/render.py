@@ -19,6 +19,8 @@ Face = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Mark = tuple[float, float, float, float, int]
 """Where an object or a character was drawn: left, top, right, bottom (fractions of the picture) and its slot."""
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "C:/Windows/Fonts")
+BOX_FORMS, BOX_SHARES = ("square", "rounded", "oval"), (0.6, 0.2, 0.2)
+"""Of the boxes of a chart."""
 _LATIN_FAMILIES = ("dejavu", "liberation", "freefont", "lato", "arial", "times", "courier", "verdana", "georgia")
 
 
@@ -138,10 +140,27 @@ def _cased(text: str, rng: random.Random) -> str:
     return rng.choice((text, text.upper(), text.upper(), text.title()))
 
 
+@lru_cache(maxsize=512)
+def has_glyph(file: str | None, character: str) -> bool:
+    """Whether a font can print a character; what it cannot, it prints as it does one that no font has."""
+    printed = []
+    for text in (character, "\U0010ffff"):
+        image = Image.new("L", (64, 64))
+        ImageDraw.Draw(image).text((16, 16), text, font=font(file, 32), fill=255)
+        printed.append(image.tobytes())
+    return printed[0] != printed[1]
+
+
+def with_minus(text: str, file: str | None, rng: random.Random) -> str:
+    """A sum whose "-" is, half the time, a real minus or a dash, where the font has it."""
+    sign = rng.choice(("-", "-", "\N{MINUS SIGN}", "\N{EN DASH}"))
+    return text.replace("-", sign) if has_glyph(file, sign) else text
+
+
 def _draw_print(pen: Pen, scene: Scene, ink: RGB, rng: random.Random) -> None:
     draw, (width, height) = pen.draw, pen.size
-    text = _cased(scene.text, rng)
     file = rng.choice((None, None, *font_files()))
+    text = _cased(scene.text, rng) if scene.kind == "text" else with_minus(scene.text, file, rng)
     # short print may be small; long print needs the width to be legible after the resize to a square
     share = rng.uniform(max(0.25, min(0.9, len(text) * 0.085)), 0.93)
     face = fit_text(draw, text, file, width * share, height * rng.uniform(0.18, 0.6))
@@ -161,12 +180,12 @@ def _box_centres(count: int, rng: random.Random) -> tuple[list[tuple[float, floa
             cells = [(0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)][:count]
         return cells, rng.uniform(0.1, 0.16), rng.uniform(0.08, 0.14)
     along = [(k + 0.5) / count for k in range(count)]
-    half = 0.5 / count * rng.uniform(0.5, 0.68)
+    half = 0.5 / count * rng.uniform(0.5, 0.78)
     other, thickness = rng.uniform(0.35, 0.65), rng.uniform(0.07, 0.16)
     if rng.random() < 0.15:
         along = along[::-1]
     if layout == "column":
-        return [(other, a) for a in along], rng.uniform(0.1, 0.3), min(half, 0.14)
+        return [(other, a) for a in along], rng.uniform(0.1, 0.35), min(half, 0.14)
     return [(a, other) for a in along], half, thickness
 
 
@@ -176,11 +195,12 @@ def draw_box(
     fill: RGB | None,
     ink: RGB,
     stroke: int,
-    *,
-    rounded: bool,
+    form: str = "square",
 ) -> None:
-    """One box of a chart; corners are left, top, right, bottom in pixels."""
-    if rounded:
+    """One box of a chart, of BOX_FORMS; corners are left, top, right, bottom in pixels."""
+    if form == "oval":
+        draw.ellipse(corners, fill=fill, outline=ink, width=stroke)
+    elif form == "rounded":
         radius = (corners[3] - corners[1]) * 0.2
         draw.rounded_rectangle(corners, radius=radius, fill=fill, outline=ink, width=stroke)
     else:
@@ -188,13 +208,22 @@ def draw_box(
 
 
 def _arrow(
-    draw: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float], ink: RGB, stroke: int
+    draw: ImageDraw.ImageDraw,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    ink: RGB,
+    stroke: int,
+    *,
+    open_: bool,
 ) -> None:
     draw.line((start, end), fill=ink, width=stroke)
     angle = math.atan2(end[1] - start[1], end[0] - start[0])
     head = max(5.0, 0.35 * math.dist(start, end)) if math.dist(start, end) < 40 else 13.0
     wings = [(end[0] - head * math.cos(angle + s), end[1] - head * math.sin(angle + s)) for s in (0.5, -0.5)]
-    draw.polygon([end, *wings], fill=ink)
+    if open_:
+        draw.line([wings[0], end, wings[1]], fill=ink, width=stroke)
+    else:
+        draw.polygon([end, *wings], fill=ink)
 
 
 def _draw_chart(pen: Pen, scene: Scene, ink: RGB, dark: bool, rng: random.Random) -> None:
@@ -206,16 +235,19 @@ def _draw_chart(pen: Pen, scene: Scene, ink: RGB, dark: bool, rng: random.Random
     if rng.random() < 0.4:
         low, high = (30, 90) if dark else (205, 250)
         fill = (rng.randint(low, high), rng.randint(low, high), rng.randint(low, high))
-    stroke = rng.choice((1, 2, 2, 3))
+    stroke, open_ = rng.choice((1, 2, 2, 3)), rng.random() < 0.3
     for a, b in pairwise(pixels):
-        _arrow(draw, _edge(a, b, hw, hh), _edge(b, a, hw, hh), ink, stroke)
+        _arrow(draw, _edge(a, b, hw, hh), _edge(b, a, hw, hh), ink, stroke, open_=open_)
     file, upper = rng.choice((None, None, *font_files())), rng.random() < 0.6
     labels = [box.upper() if upper else box for box in scene.boxes]
-    faces = [fit_text(draw, label, file, hw * 1.65, hh * rng.uniform(1.1, 1.5)) for label in labels]
+    form = rng.choices(BOX_FORMS, BOX_SHARES)[0]
+    # what stands in an oval must leave its corners free
+    wide, high = (1.4, (0.8, 1.2)) if form == "oval" else (1.65, (1.0, 1.5))
+    faces = [fit_text(draw, label, file, hw * wide, hh * rng.uniform(*high)) for label in labels]
     face = min(faces, key=lambda f: getattr(f, "size", 10))
     for box, ((x, y), label) in enumerate(zip(pixels, labels, strict=True)):
         corners = (x - hw, y - hh, x + hw, y + hh)
-        draw_box(draw, corners, fill, ink, stroke, rounded=rng.random() < 0.15)
+        draw_box(draw, corners, fill, ink, stroke, form)
         pen.write_centred(label, (x, y), face, ink, range(box * BOX_SLOTS, (box + 1) * BOX_SLOTS))
 
 

@@ -23,6 +23,8 @@ FRAME_SLOTS = 9
 BOX_SLOTS = 6
 """Of each box of a chart; the letters of its label beyond them are not seen."""
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789+-=?!.,' "
+SUM_FORMS = ("{}{}{}", "{}{}{}", "{}{}{}=", "{}{}{}=?", "{} {} {}", "{} {} {}", "{} {} {} =", "{} {} {} = ?")
+MINUS_SHARE = 0.4
 GRID = 8
 KINDS = ("empty", "shape", "char", "box")
 FACTORS = ("kind", "shape", "colour", "place", "x", "y", "char")
@@ -164,15 +166,19 @@ def random_scene(rng: random.Random, kind: str | None = None) -> Scene:
     if kind == "shapes":
         return Scene(kind=kind, things=random_things(rng))
     if kind == "sum":
-        if rng.random() < 0.12:
-            a = rng.randint(1, 20)
-            return Scene(kind=kind, text=f"{a}-{rng.randint(0, a)}")
-        a = rng.randint(0, 20)
-        b = rng.randint(0, 20 - a)
-        return Scene(kind=kind, text=rng.choice(("{}+{}", "{}+{}", "{}+{}=", "{}+{}=?", "{} + {}")).format(a, b))
+        return Scene(kind=kind, text=random_sum(rng))
     if kind == "chart":
         return Scene(kind=kind, boxes=random_boxes(rng))
     return Scene(kind=kind, text=random_print(rng))
+
+
+def random_sum(rng: random.Random) -> str:
+    """A sum or a difference of numbers to twenty, put as people put it."""
+    form = rng.choice(SUM_FORMS)
+    a = rng.randint(0, 20)
+    if rng.random() < MINUS_SHARE:
+        return form.format(a, "-", rng.randint(0, a))
+    return form.format(a, "+", rng.randint(0, 20 - a))
 
 
 def random_print(rng: random.Random) -> str:

@@ -136,7 +136,7 @@ SHAPE_QUESTIONS: dict[str, Callable[[Scene, random.Random, str], tuple[str, str]
     "only": _only,
     "describe": _describe,
 }
-SHAPE_WEIGHTS = (6, 6, 4, 4, 4, 7, 5, 2, 1, 3)
+SHAPE_WEIGHTS = (6, 6, 4, 4, 5, 7, 5, 4, 1, 7)
 
 
 def shape_question(scene: Scene, rng: random.Random, lang: str, kind: str | None = None) -> Turn:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from vita.synth.canvas import background, photograph, random_size
-from vita.synth.render import Pen, draw_box, fit_text, font_files, ink_on
+from vita.synth.render import BOX_FORMS, BOX_SHARES, Pen, draw_box, fit_text, font_files, ink_on
 from vita.synth.scenes import CHARACTERS
 from vita.synth.world import texts
 
@@ -45,7 +45,9 @@ def render_sheet(rng: random.Random) -> tuple[Image.Image, list[CharMark]]:
             text = label.upper() if upper else label
             face = fit_text(pen.draw, text, rng.choice(files), hw * 1.65, hh * rng.uniform(0.9, 1.5))
             if boxed:
-                draw_box(pen.draw, (x - hw, y - hh, x + hw, y + hh), None, ink, stroke, rounded=rng.random() < 0.15)
+                draw_box(
+                    pen.draw, (x - hw, y - hh, x + hw, y + hh), None, ink, stroke, rng.choices(BOX_FORMS, BOX_SHARES)[0]
+                )
             pen.marks.clear()
             pen.write_centred(text, (x, y), face, ink)
             marks += [(*mark[:4], character) for mark, character in zip(pen.marks, label, strict=True)]

@@ -30,7 +30,7 @@ SHAPES_AND_CLIPS = {
 PRINT_TOO = {**SHAPES_AND_CLIPS, "printed_sum": 2.5, "print": 1.5, "chart": 2.5}
 EVERYTHING = {
     **{"where": 2.0, "colour_of_shape": 1.0, "shape_of_colour": 1.0, "at_place": 1.0, "exists": 1.5, "only": 0.3},
-    **{"count_all": 3.0, "count_shape": 6.0, "count_colour": 3.0, "describe": 0.7, "clip": 3.0, "sum": 3.0},
+    **{"count_all": 3.0, "count_shape": 6.0, "count_colour": 3.0, "describe": 1.5, "clip": 3.0, "sum": 3.0},
     **{"printed_sum": 3.0, "print": 1.5, "chart": 6.0, "next_box": 4.0},
 }
 CHARTS_MOST = {**EVERYTHING, "chart": 20.0, "next_box": 40.0}

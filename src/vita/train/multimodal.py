@@ -22,6 +22,8 @@ SPOKEN_TIMES = {"salad": 0, "sum": 2, **dict.fromkeys(LONG_KINDS, 2)}
 answered to them. Sums are hard, and requests for something long are easily taken for side talk."""
 SUM_TIMES = 3
 """How often a sum is among these pictures for once of any other: Chinese results are learned late."""
+CHANGE_TIMES = 3
+"""How often a clip of a colour that changes is among them: it is taken for one of something that disappears."""
 PICTURE_KINDS = {
     **{"next_box": 0.42, "chart": 0.12, "print": 0.26, "printed_sum": 0.06},
     **{"count_shape": 0.08, "count_colour": 0.06},
@@ -46,7 +48,7 @@ LESSON_SHARE = 0.16
 LESSON = Lesson(
     share=0.0,
     kinds={
-        **{**EVERYTHING, "fact": 6.0, "count_shape": 9.0, "clip": 5.0},
+        **{**EVERYTHING, "fact": 6.0, "count_shape": 9.0, "count_colour": 6.0, "describe": 8.0, "clip": 8.0},
         **{"printed_sum": 8.0, "chart": 9.0, "next_box": 12.0},
     },
     spoken=0.45,
@@ -88,8 +90,10 @@ class RealSequences:
         self.lesson = LessonSequences(writer, LESSON)
         self.pictured: list[tuple[int, int]] = []
         for s, i in indices_with_pictures(shards):
-            scene = shards[s].turns[i].turn.scene
-            self.pictured += [(s, i)] * (SUM_TIMES if scene is not None and scene.kind == "sum" else 1)
+            turn = shards[s].turns[i].turn
+            is_sum = turn.scene is not None and turn.scene.kind == "sum"
+            changes = turn.clip is not None and turn.clip.event == "changes"
+            self.pictured += [(s, i)] * (SUM_TIMES if is_sum else CHANGE_TIMES if changes else 1)
         self.spoken: list[tuple[int, int]] = []
         for s, shard in enumerate(shards):
             for i, item in enumerate(shard.turns):

@@ -35,7 +35,7 @@ from vita.synth.scenes import (
 from vita.synth.sheets import CharMark, render_sheet
 
 PATCH_GROUPS = (len(SHAPES) + 1, len(COLOURS) + 1, len(CHARACTERS) + 1, NUM_SLOTS + 1)
-PRINT_SHARES = {"text": 0.31, "sum": 0.06, "chart": 0.45, "sheet": 0.18}
+PRINT_SHARES = {"text": 0.2, "sum": 0.16, "chart": 0.48, "sheet": 0.16}
 """Of the pictures with print; the characters of a chart are few and small, those of a sheet many."""
 WORDED_CHARTS = 0.6
 """Of the charts: boxes of words, whose letters stand side by side; in the world there are fewer of them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -67,6 +68,7 @@ def _track(recipe: Recipe, folder: Path, configure: Configure, names: tuple[str,
     """One process: its stages in order, until the process that started it is gone."""
     parent = multiprocessing.parent_process()
     assert parent is not None
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the process that waits ends this one
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
     torch.set_num_threads(max(recipe.threads // len(TRACKS), 1))
     run = PocketRun(recipe, folder, lambda line: print(line, flush=True), configure)
