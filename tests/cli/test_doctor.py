@@ -94,12 +94,14 @@ def test_a_voice_that_does_not_speak(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not doctor._voice().needed
 
 
-def test_flite_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert doctor._flite().mend == "apt-get install flite"
-    assert not doctor._flite().needed
-    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/flite")
-    assert doctor._flite() == doctor.Finding("more training voices", "flite, /usr/bin/flite")
+def test_recorded_voices_are_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/flite" if name == "flite" else None)
+    found = doctor._recorded_voices()
+    assert found.text == "no rhvoice, pico; in training data espeak-ng speaks for them"
+    assert found.mend == "apt-get install rhvoice rhvoice-english libttspico-utils"
+    assert not found.needed
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert doctor._recorded_voices() == doctor.Finding("more training voices", "flite, rhvoice, pico")
 
 
 def test_every_extra_that_it_names_exists() -> None:

@@ -85,9 +85,9 @@ def test_recordings_are_mixed_in_at_the_given_ratio(said: list[Any], tmp_path: P
         found_db = 10 * np.log10(np.mean(clean**2) / np.mean(noise**2))
         assert found_db == pytest.approx(snr_db, abs=0.7)
     rules = SpeechRules(recordings=(recording,), snrs_db=(5.0,), mixed_share=0.5, noise_share=0)
-    clips = [clip for _, clip in plan_set(ROWS * 10, rules)]
+    clips = [clip for _, clip in plan_set([{**ROWS[0], "id": f"q{n}"} for n in range(300)], rules)]
     assert {clip.snr_db for clip in clips if clip.recording} == {5.0}
-    assert 4 < sum(clip.recording is not None for clip in clips[:20]) < 16
+    assert np.mean([clip.recording is not None for clip in clips]) == pytest.approx(0.5, abs=0.1)
 
 
 def test_given_voices_speak_their_language() -> None:
@@ -103,7 +103,7 @@ def test_given_voices_speak_their_language() -> None:
     with pytest.raises(ConfigError, match="none of the given voices speaks zh"):
         list(plan_set(rows, SpeechRules(voices=(parse_voice("en-us"),))))
     with pytest.raises(ConfigError, match="unknown speech engine"):
-        parse_voice("festival:ked")
+        parse_voice("festoon:ked")
 
 
 def test_sentences_of_an_answer() -> None:

@@ -80,3 +80,23 @@ def test_spliced_text_is_the_beginning_of_one_sentence_and_the_end_of_another() 
     told = {side_talk.spliced(first, second, rng) for _ in range(500)}
     heads, tails = ["a", "a b", "a b c", "a b c d"], ["1 2 3", "2 3", "3"]
     assert told == {f"{head} {tail}" for head in heads for tail in tails}
+
+
+@pytest.mark.parametrize(
+    ("long", "short"),
+    [
+        ("sorry i cannot talk we do not know", "sorry i can't talk we don't know"),
+        ("i am sure that they will not see what it is", "i'm sure that they won't see what it is"),
+        ("let us go you are late and there is no bus", "let's go you're late and there's no bus"),
+        ("hamlet is dead and the tail is cut", "hamlet is dead and the tail is cut"),
+    ],
+)
+def test_english_is_contracted_as_it_is_said(long: str, short: str) -> None:
+    assert side_talk.contracted(long) == short
+
+
+def test_side_talk_comes_with_and_without_contractions() -> None:
+    rng = random.Random(6)
+    told = [f" {side_talk.side_talk(rng, 'en').question} " for _ in range(2000)]
+    assert sum(" i'm " in text for text in told) > 5 < sum(" i am " in text for text in told)
+    assert sum("n't " in text for text in told) > 5 < sum(" not " in text for text in told)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import random
-import subprocess
-from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 
-from vita.errors import DependencyError
+from vita.speech import programs
 from vita.speech.espeak import variants
 from vita.synth import voices
 from vita.synth.sounds import SAMPLE_RATE_HZ
@@ -44,10 +41,10 @@ def test_training_variants_leave_out_reserved_and_unhuman_voices() -> None:
 def test_training_never_draws_a_reserved_voice() -> None:
     rng = random.Random(0)
     drawn = [voices.training_voice(rng, lang) for _ in range(10_000) for lang in ("en", "zh")]
-    assert {s.engine for s in drawn} == {"espeak", "flite"}
+    assert {s.engine for s in drawn} == {"espeak", "flite", "rhvoice", "pico"}
     assert not {variant(s) for s in drawn} & KEPT_FOR_TESTING
-    flite = {s.voice for s in drawn if s.engine == "flite"}
-    assert flite == {"kal", "kal16", "awb", "rms"}
+    assert {s.voice for s in drawn if s.engine == "flite"} == {"kal", "kal16", "awb", "rms"}
+    assert {s.voice for s in drawn if s.engine == "rhvoice"} == {"alan", "bdl", "clb"}
     assert {variant(s) for s in drawn if s.engine == "espeak"} == {"", *voices.training_variants()}
     languages = {s.voice.partition("+")[0] for s in drawn if s.engine == "espeak"}
     assert languages == {"en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "cmn"}
@@ -72,10 +69,10 @@ def test_draws_do_not_depend_on_what_is_installed(monkeypatch: pytest.MonkeyPatc
         rng = random.Random(2)
         return [voices.training_voice(rng, "en") for _ in range(300)]
 
-    monkeypatch.setattr(voices, "has_flite", lambda: True)
-    with_flite = drawn()
-    monkeypatch.setattr(voices, "has_flite", lambda: False)
-    assert drawn() == with_flite
+    monkeypatch.setattr(programs, "installed", lambda engine: True)
+    with_all = drawn()
+    monkeypatch.setattr(programs, "installed", lambda engine: False)
+    assert drawn() == with_all
 
 
 def test_the_test_split_draws_reserved_voices_alone() -> None:
@@ -98,29 +95,20 @@ def test_speaking_is_deterministic(lang: str, text: str) -> None:
     assert len(faster) < 0.85 * len(first)
 
 
-def test_flite_is_asked_for_the_voice_and_resampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    commands: list[list[str]] = []
+def test_recorded_voices_sound_as_from_a_smaller_throat_at_a_higher_pitch(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str, str, float]] = []
 
-    def run(command: list[str], **options: Any) -> None:
-        assert options["check"]
-        commands.append(command)
-        wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)
-        soundfile.write(command[command.index("-o") + 1], wave, 8000)
+    def run(text: str, engine: str, voice: str, slower: float) -> tuple[np.ndarray, int]:
+        asked.append((text, engine, voice, slower))
+        return 0.5 * np.sin(2 * np.pi * 300 * np.arange(int(8000 * slower)) / 8000).astype(np.float32), 8000
 
-    monkeypatch.setattr(voices, "has_flite", lambda: True)
-    monkeypatch.setattr(subprocess, "run", run)
-    wave = voices.say("hello", Speaker(engine="flite", voice="awb", rate_wpm=140))
-    assert len(wave) == SAMPLE_RATE_HZ
-    assert np.argmax(np.abs(np.fft.rfft(wave))) == 440
-    command = commands[0]
-    assert command[command.index("-voice") + 1] == "awb"
-    assert command[command.index("--setf") + 1] == "duration_stretch=1.25"
-
-
-def test_a_missing_flite_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voices, "has_flite", lambda: False)
-    with pytest.raises(DependencyError, match="flite is not installed"):
-        voices.say("hello", Speaker(engine="flite", voice="awb"))
+    monkeypatch.setattr(programs, "run", run)
+    for pitch, factor in ((50, 1.0), (100, 2**0.5), (20, 2**-0.3)):
+        wave = voices.say("hello", Speaker(engine="rhvoice", voice="clb", rate_wpm=140, pitch=pitch))
+        assert len(wave) == pytest.approx(1.25 * SAMPLE_RATE_HZ, abs=3)
+        tone = np.argmax(np.abs(np.fft.rfft(wave))) * SAMPLE_RATE_HZ / len(wave)
+        assert tone == pytest.approx(300 * factor, abs=2)
+        assert asked.pop() == ("hello", "rhvoice", "clb", pytest.approx(1.25 * factor))
 
 
 def test_phonemes() -> None:

@@ -9,7 +9,6 @@ import argparse
 import importlib.util
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,7 +92,7 @@ def examine() -> Iterator[Finding]:
     yield _device()
     yield _pocket()
     yield _voice()
-    yield _flite()
+    yield _recorded_voices()
     for feature in FEATURES:
         yield _feature(feature)
 
@@ -155,12 +154,17 @@ def _voice() -> Finding:
     return Finding("voice", f"espeak-ng speaks English and Mandarin ({len(samples) / sample_rate_hz:.1f} s said)")
 
 
-def _flite() -> Finding:
-    path = shutil.which("flite")
-    topic = "more training voices"
-    if path is None:
-        return Finding(topic, "no flite; training data is spoken by espeak-ng alone", "apt-get install flite")
-    return Finding(topic, f"flite, {path}")
+def _recorded_voices() -> Finding:
+    from vita.speech import programs
+
+    topic, engines = "more training voices", ("flite", "rhvoice", "pico")
+    there = [engine for engine in engines if programs.installed(engine)]
+    if len(there) == len(engines):
+        return Finding(topic, ", ".join(there))
+    missing = [engine for engine in engines if engine not in there]
+    packages = " ".join(programs.PACKAGES[engine] for engine in missing)
+    text = f"no {', '.join(missing)}; in training data espeak-ng speaks for them"
+    return Finding(topic, text, f"apt-get install {packages}")
 
 
 def _feature(feature: Feature) -> Finding:

@@ -26,7 +26,7 @@ from vita.data.parallel import OrderedMap
 from vita.errors import ConfigError, DataError, VitaError
 from vita.media.audio import SAMPLE_RATE_HZ, load_audio
 from vita.synth.sounds import mix
-from vita.synth.voices import Speaker, say, training_voice
+from vita.synth.voices import ENGINES, Speaker, say, training_voice
 from vita.tokens import AUDIO_PLACEHOLDER, IMAGE_PLACEHOLDER, VIDEO_PLACEHOLDER
 
 MANIFEST, SOUNDS = "data.jsonl", "audio"
@@ -160,8 +160,8 @@ def make_set(
 def parse_voice(name: str) -> Speaker:
     """A speaker by name: "flite:awb", or a voice of espeak-ng with or without variant ("en-gb", "cmn+f2")."""
     engine, colon, voice = name.partition(":")
-    if colon and engine not in ("flite", "espeak"):
-        raise ConfigError("unknown speech engine", got=engine, expected="espeak or flite")
+    if colon and engine not in ENGINES:
+        raise ConfigError("unknown speech engine", got=engine, expected=", ".join(ENGINES))
     return Speaker(engine=engine, voice=voice) if colon else Speaker(engine="espeak", voice=name)
 
 

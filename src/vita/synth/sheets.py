@@ -44,6 +44,8 @@ def render_sheet(rng: random.Random) -> tuple[Image.Image, list[CharMark]]:
             x, y = (column + 0.5) * cell_w, (row + 0.5) * cell_h
             text = label.upper() if upper else label
             face = fit_text(pen.draw, text, rng.choice(files), hw * 1.65, hh * rng.uniform(0.9, 1.5))
+            if pen.draw.textlength(text, font=face) > cell_w:  # in the smallest print there is
+                continue
             if boxed:
                 draw_box(
                     pen.draw, (x - hw, y - hh, x + hw, y + hh), None, ink, stroke, rng.choices(BOX_FORMS, BOX_SHARES)[0]

@@ -6,6 +6,7 @@ Also word salad, from which only the ear learns. Called by `speech_set` and `vit
 from __future__ import annotations
 
 import random
+import re
 
 from vita.synth.grammar import tidy
 from vita.synth.questions import fact, long_answer, picture_turn
@@ -16,6 +17,19 @@ SIDE_KINDS = ("statement", "to_other", "phone", "narration")
 SPLICED_SHARE = 0.15
 """English side talk made of the beginning of one sentence and the end of another: what it says matters less than what
 it lacks, a question. Chinese requests end as requests to the model do, and taught it not to answer those."""
+CONTRACTED_SHARE = 0.4
+"""Of English side talk: "i can't talk now", where `text/side_talk.json` says "i cannot talk now"."""
+CONTRACTIONS = {
+    r"cannot\b": "can't",
+    r"will not\b": "won't",
+    r"(do|does|did|is|are|was|have|would|could|should) not\b": r"\1n't",
+    r"i am(?= )": "i'm",
+    r"(you|we|they) are(?= )": r"\1're",
+    r"(he|she|it|that|there|what|who|where) is(?= )": r"\1's",
+    r"(i|you|we|they) have(?= )": r"\1've",
+    r"(i|you|he|she|it|we|they) will(?= )": r"\1'll",
+    r"let us\b": "let's",
+}
 
 
 def fill(sentence: str, lang: str, rng: random.Random) -> str:
@@ -37,7 +51,16 @@ def side_talk(rng: random.Random, lang: str) -> Turn:
         text = spliced(text, fill(rng.choice(texts("side_talk")[lang][rng.choice(SIDE_KINDS)]), lang, rng), rng)
     elif rng.random() < 0.2:
         text += (" " if lang == "en" else "") + fill(rng.choice(sentences), lang, rng)
+    if lang == "en" and rng.random() < CONTRACTED_SHARE:
+        text = contracted(text)
     return Turn(kind=kind, lang=lang, question=text, answer="", noise=True)
+
+
+def contracted(text: str) -> str:
+    """English as it is mostly said: "i'm" for "i am"."""
+    for long, short in CONTRACTIONS.items():
+        text = re.sub(rf"\b{long}", short, text)
+    return text
 
 
 def spliced(first: str, second: str, rng: random.Random) -> str:

@@ -26,8 +26,8 @@ from vita.synth.voices import Speaker, own_voice, say, training_voice
 from vita.synth.world import texts
 
 SHARD_SIZE = 2000
-SUBSTITUTE = "+m3"
-"""The variant of espeak-ng that speaks for a voice that cannot."""
+SUBSTITUTES = ("+m3", "+f2", "+m1", "+f4")
+"""Variants of espeak-ng, one of which speaks for a voice that cannot."""
 # kind of spoken turn -> share
 MIXTURE = {
     "fact": 0.17,
@@ -142,7 +142,7 @@ def correction(rng: random.Random, lang: str) -> Turn:
 def speak(item: SpokenTurn, replaced: Counter[str]) -> np.ndarray:
     """The waveform of a spoken turn: float32 mono 16 kHz.
 
-    A speaker that cannot say it (some crash espeak-ng on some texts; flite may not be installed) is replaced,
+    A speaker that cannot say it (some crash espeak-ng on some texts; others may not be installed) is replaced,
     and counted in `replaced` by its name and the reason.
     """
     if item.speaker is None:
@@ -163,7 +163,8 @@ def _say(text: str, speaker: Speaker, lang: str, replaced: Counter[str]) -> np.n
         return say(text, speaker)
     except DependencyError as error:
         replaced[f"{speaker.voice} ({error})"] += 1
-        return say(text, Speaker(engine="espeak", voice=own_voice(lang).voice + SUBSTITUTE))
+        variant = SUBSTITUTES[len(text) % len(SUBSTITUTES)]
+        return say(text, Speaker(engine="espeak", voice=own_voice(lang).voice + variant))
 
 
 def shard_turns(seed: int, number: int, size: int = SHARD_SIZE) -> list[SpokenTurn]:
@@ -213,4 +214,4 @@ def synthesise_shard(turns: list[SpokenTurn], path: Path) -> None:
     np.savez(partial, mels=np.concatenate(mels), offsets=np.asarray(offsets, np.int64), turns=spoken)
     partial.replace(path)
     for voice, count in replaced.items():
-        print(f"{path.name}: {voice} replaced by espeak-ng's {SUBSTITUTE[1:]} in {count} texts", file=sys.stderr)
+        print(f"{path.name}: {voice} replaced by another of espeak-ng's in {count} texts", file=sys.stderr)

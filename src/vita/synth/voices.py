@@ -1,4 +1,4 @@
-"""The synthetic speakers of the pocket world: espeak-ng variants, and flite and festival where they are installed.
+"""The synthetic speakers of the pocket world: espeak-ng variants, and voices of recorded people where there are any.
 
 RESERVED voices are for testing alone: `training_voice` never draws them.
 """
@@ -6,21 +6,18 @@ RESERVED voices are for testing alone: `training_voice` never draws them.
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
-from vita.errors import DependencyError
+from vita.speech import programs
 from vita.speech.espeak import Espeak, variants
 from vita.synth.sounds import SAMPLE_RATE_HZ
 
+ENGINES = ("espeak", *programs.PROGRAMS)
 RESERVED_ESPEAK = frozenset(
     [
         "m7", "m8", "f5", "Alicia", "Andrea", "aunty", "edward", "Gene2", "Hugo", "iven3", "Marco", "michel", "mike2",
@@ -36,17 +33,27 @@ _UNHUMAN = frozenset(
     ]
 )  # fmt: skip
 _ACCENTS = {"en": ("en-us", "en-us", "en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland"), "zh": ("cmn",)}
-_FLITE = ("kal", "kal16", "awb", "rms")
+RECORDED = (
+    *(("flite", voice) for voice in ("kal", "kal16", "awb", "rms")),
+    *(("rhvoice", voice) for voice in ("alan", "bdl", "clb")),
+    *(("pico", voice) for voice in ("en-US", "en-GB")),
+)
+"""(engine, voice) of people who were recorded; espeak-ng's voices are formulas."""
+RECORDED_SHARE = 0.25
+"""Of the English that training hears."""
+_SIZE_STEPS = 100
+"""Steps of pitch to a throat of half the size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speaker:
     """One way of speaking.
 
-    engine: "espeak", "flite" or "festival".
+    engine: of ENGINES.
     voice: its name, for espeak-ng with the language: "en-us+m3".
     rate_wpm: words a minute (not festival).
-    pitch, range: 0-99 (espeak-ng alone).
+    pitch: 0-99; recorded voices sound as they are at 50, and as from a smaller throat above it.
+    range: 0-99 (espeak-ng alone).
     """
 
     engine: str
@@ -65,13 +72,13 @@ def training_variants() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def has_flite() -> bool:
     """Whether the flite command is installed."""
-    return shutil.which("flite") is not None
+    return programs.installed("flite")
 
 
 @lru_cache(maxsize=1)
 def festival_voices() -> tuple[str, ...]:
     """The reserved festival voices that are installed."""
-    if shutil.which("festival") is None or shutil.which("text2wave") is None:
+    if not programs.installed("festival"):
         return ()
     listed = subprocess.run(
         ["festival", "--batch", "(print (voice.list))"], capture_output=True, text=True, check=False
@@ -80,9 +87,11 @@ def festival_voices() -> tuple[str, ...]:
 
 
 def training_voice(rng: random.Random, lang: str) -> Speaker:
-    """A random speaker for training; never a reserved one. The same draws whether flite is installed or not."""
-    if lang == "en" and rng.random() < 0.06:
-        return Speaker(engine="flite", voice=rng.choice(_FLITE), rate_wpm=int(rng.gauss(175, 20)))
+    """A random speaker for training; never a reserved one. The same draws whatever is installed."""
+    if lang == "en" and rng.random() < RECORDED_SHARE:
+        engine, voice = rng.choice(RECORDED)
+        rate, pitch = int(rng.gauss(175, 20)), int(min(max(rng.gauss(55, 18), 20), 95))
+        return Speaker(engine=engine, voice=voice, rate_wpm=rate, pitch=pitch)
     variant = rng.choice(training_variants()) if rng.random() < 0.96 else ""
     voice = rng.choice(_ACCENTS[lang]) + (f"+{variant}" if variant else "")
     rate = int(min(max(rng.gauss(172, 28), 115), 245))
@@ -118,10 +127,11 @@ def say(text: str, speaker: Speaker) -> np.ndarray:
 
     Raises DependencyError where the speaker's engine is not there, or ends before it has spoken.
     """
-    if speaker.engine == "flite":
-        return _flite(text, speaker)
-    if speaker.engine == "festival":
-        return _festival(text, speaker)
+    if speaker.engine != "espeak":
+        # a smaller speaker: said more slowly and played faster
+        faster = 2 ** ((speaker.pitch - 50) / _SIZE_STEPS)
+        samples, rate_hz = programs.run(text, speaker.engine, speaker.voice, faster * 175 / speaker.rate_wpm)
+        return soxr.resample(samples, rate_hz * faster, SAMPLE_RATE_HZ)
     samples, rate_hz = _espeak().synthesize(
         text, voice=speaker.voice, rate_wpm=speaker.rate_wpm, pitch=speaker.pitch, range=speaker.range
     )
@@ -131,33 +141,3 @@ def say(text: str, speaker: Speaker) -> np.ndarray:
 def phonemes(text: str, lang: str) -> str:
     """IPA of `text` as espeak-ng reads it."""
     return _espeak().phonemes(text, {"en": "en-us", "zh": "cmn"}[lang])
-
-
-def _flite(text: str, speaker: Speaker) -> np.ndarray:
-    if not has_flite():
-        raise DependencyError("flite is not installed", fix="install it, or choose an espeak-ng speaker")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "out.wav"
-        stretch = f"duration_stretch={175 / speaker.rate_wpm:.2f}"
-        subprocess.run(
-            ["flite", "-voice", speaker.voice, "--setf", stretch, "-t", text, "-o", str(path)],
-            check=True,
-            capture_output=True,
-        )
-        samples, rate_hz = soundfile.read(path, dtype="float32")
-    return soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)
-
-
-def _festival(text: str, speaker: Speaker) -> np.ndarray:
-    if speaker.voice not in festival_voices():
-        raise DependencyError(f"the festival voice {speaker.voice} is not installed", fix="install it")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "out.wav"
-        subprocess.run(
-            ["text2wave", "-eval", f"(voice_{speaker.voice})", "-o", str(path)],
-            input=text.encode(),
-            check=True,
-            capture_output=True,
-        )
-        samples, rate_hz = soundfile.read(path, dtype="float32")
-    return soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ)

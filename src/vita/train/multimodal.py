@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 from vita.synth.questions import LONG_KINDS, clip_question, decorate, picture_turn
+from vita.synth.side_talk import SIDE_KINDS
 from vita.synth.speech_set import SpokenTurn, spoken_form
 from vita.synth.turns import Turn
 from vita.synth.world import LANGUAGES
@@ -17,15 +18,15 @@ from vita.train.samples import UNKNOWN, Sequence_, TurnWriter, draw_turn, symbol
 SPOKEN_SHARE = 0.5
 PICTURE_SHARE = 0.36
 """New questions on pictures that were really seen."""
-SPOKEN_TIMES = {"salad": 0, "sum": 2, **dict.fromkeys(LONG_KINDS, 2)}
+SPOKEN_TIMES = {"salad": 0, "sum": 2, **dict.fromkeys((*LONG_KINDS, *SIDE_KINDS), 2)}
 """How often a spoken turn is drawn for once of any other kind. Sentences of random words taught the ear; nothing is
-answered to them. Sums are hard, and requests for something long are easily taken for side talk."""
+answered to them. Sums are hard; requests for something long are easily taken for side talk, side talk for questions."""
 SUM_TIMES = 3
 """How often a sum is among these pictures for once of any other: Chinese results are learned late."""
 CHANGE_TIMES = 3
 """How often a clip of a colour that changes is among them: it is taken for one of something that disappears."""
 PICTURE_KINDS = {
-    **{"next_box": 0.42, "chart": 0.12, "print": 0.26, "printed_sum": 0.06},
+    **{"next_box": 0.36, "chart": 0.1, "print": 0.2, "printed_sum": 0.2},
     **{"count_shape": 0.08, "count_colour": 0.06},
 }
 """What the pictures show that come with no spoken turn: print above all."""
@@ -49,7 +50,7 @@ LESSON = Lesson(
     share=0.0,
     kinds={
         **{**EVERYTHING, "fact": 6.0, "count_shape": 9.0, "count_colour": 6.0, "describe": 8.0, "clip": 8.0},
-        **{"printed_sum": 8.0, "chart": 9.0, "next_box": 12.0},
+        **{"printed_sum": 12.0, "chart": 9.0, "next_box": 12.0},
     },
     spoken=0.45,
     brief=0.3,
